@@ -1,0 +1,185 @@
+"""Augmented views, drawn by counters instead of a stateful generator.
+
+A draw is a function of (seed, epoch, key) alone. So every model of a design draws the same view of a shared sample,
+whatever else it was trained on, and a run that was killed draws what it would have drawn.
+
+A view of a picture is a box: OpenCLIP trains on `RandomResizedCrop(scale=(0.9, 1.0))` and evaluates on the central
+square. Cutting a box and resizing it is linear and separable, so a batch of views of a batch of equally large
+canvases is two batched matrix products, whose weights are those of an antialiased bicubic filter.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CROP_SCALE = (0.9, 1.0)
+CROP_RATIO = (3 / 4, 4 / 3)
+CROP_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Names one draw of augmentations; the sample's key completes it."""
+
+    seed: int
+    epoch: int
+
+
+def key_hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """A stable 64-bit hash of every key, shape [N]."""
+    digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def uniforms(view: View, hashes: NDArray[np.uint64], count: int, *, stream: str) -> NDArray[np.float64]:
+    """`count` uniform numbers in [0, 1) for every sample, shape [N, count]; a function of its arguments alone.
+
+    Args:
+        view: seed and epoch.
+        hashes: `key_hashes` of the samples, shape [N].
+        count: numbers a sample.
+        stream: what the numbers are for; different streams are independent.
+    """
+    label = hashlib.blake2b(f"{view.seed}/{view.epoch}/{stream}".encode(), digest_size=8).digest()
+    state = hashes[:, None] ^ np.uint64(int.from_bytes(label, "little"))
+    counters = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return (_mixed(_mixed(state) + counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every input bit moves every output bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def random_crops(view: View, hashes: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Boxes of `RandomResizedCrop`, as torchvision draws them: ten tries of area and aspect ratio, else the centre.
+
+    Args:
+        view: seed and epoch.
+        hashes: `key_hashes` of the samples, shape [N].
+        sizes: (width, height) of the pictures in pixels, shape [N, 2].
+
+    Returns:
+        (left, top, right, bottom) in pixels of each picture, shape [N, 4].
+    """
+    draws = uniforms(view, hashes, 4 * CROP_TRIES, stream="crop").reshape(len(hashes), CROP_TRIES, 4)
+    width, height = sizes[:, None, 0], sizes[:, None, 1]
+    area = width * height * (CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * draws[..., 0])
+    low, high = np.log(CROP_RATIO)
+    ratio = np.exp(low + (high - low) * draws[..., 1])
+    w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    left, top = np.floor(draws[..., 2] * (width - w + 1)), np.floor(draws[..., 3] * (height - h + 1))
+    boxes = np.stack([left, top, left + w, top + h], axis=-1)
+    first = boxes[np.arange(len(boxes)), fits.argmax(axis=1)]
+    return np.where(fits.any(axis=1)[:, None], first, _bounded_centres(sizes))
+
+
+def _bounded_centres(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The largest central box whose aspect ratio is within `CROP_RATIO`."""
+    width, height = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
+    w = np.minimum(width, np.rint(height * CROP_RATIO[1]))
+    h = np.minimum(height, np.rint(width / CROP_RATIO[0]))
+    left, top = np.floor((width - w) / 2), np.floor((height - h) / 2)
+    return np.stack([left, top, left + w, top + h], axis=-1)
+
+
+def resample(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Cut boxes out of canvases and resize them to squares, antialiased bicubic.
+
+    Args:
+        canvases: uint8 [B, 3, R, R].
+        boxes: (left, top, right, bottom) in pixels of the canvas, fractions allowed, float [B, 4].
+        size: side of the result.
+
+    Returns:
+        float32 [B, 3, size, size] in [0, 1].
+    """
+    columns = filter_weights(boxes[:, 0], boxes[:, 2], canvases.shape[3], size)
+    rows = filter_weights(boxes[:, 1], boxes[:, 3], canvases.shape[2], size)
+    pixels = canvases.to(torch.float32).flatten(1, 2)
+    narrow = torch.bmm(pixels, columns.mT).unflatten(1, canvases.shape[1:3])
+    square = torch.matmul(rows[:, None], narrow)
+    return square.div_(255).clamp_(0, 1)
+
+
+def filter_weights(low: Tensor, high: Tensor, length: int, size: int) -> Tensor:
+    """Weights with which `size` output pixels read `length` input pixels of the interval [low, high).
+
+    Keys' cubic filter with a = -0.5, stretched by the scale when shrinking (as Pillow and torchvision do with
+    antialiasing), normalised over the pixels inside the interval.
+
+    Args:
+        low, high: the interval, [B] each.
+        length: pixels on the input side.
+        size: pixels on the output side.
+
+    Returns:
+        float32 [B, size, length]; every row sums to 1.
+    """
+    low, high = low.to(torch.float32)[:, None], high.to(torch.float32)[:, None]
+    scale = (high - low) / size
+    stretch = scale.clamp(min=1.0)
+    centres = low + (torch.arange(size) + 0.5) * scale
+    pixels = torch.arange(length) + 0.5
+    inside = ((pixels > low.floor()) & (pixels < high.ceil())).to(torch.float32)
+    weights = _cubic((pixels / stretch)[:, None, :] - (centres / stretch)[:, :, None]).mul_(inside[:, None, :])
+    return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic, its two pieces as one sum: t^2 (1 - 2t) + u^2 (u - 1) / 2 with t = (1 - |x|)+, u = (2 - |x|)+."""
+    u = x.abs_().neg_().add_(2).relu_()
+    t = (u - 1).relu_()
+    return (t * t).mul_(t.mul(-2).add_(1)).add_((u * u).mul_(u.sub(1).mul_(0.5)))
+
+
+def random_box(view: View, key: str, width: int, height: int) -> tuple[float, float, float, float]:
+    """`random_crops` for one picture of `width` x `height` pixels."""
+    left, top, right, bottom = random_crops(view, key_hashes([key]), np.array([[width, height]]))[0].tolist()
+    return left, top, right, bottom
+
+
+def canvas_side(image_size: int) -> int:
+    """Side of the square canvas kept of every picture, for a model that sees `image_size` pixels.
+
+    Half as large again: a crop of at least 0.9 of the area then shrinks, never enlarges, and the second resampling
+    costs no visible sharpness.
+    """
+    return math.ceil(1.5 * image_size)
+
+
+CAPTION_POLICIES = ("first", "random", "balanced")
+
+
+def chosen_captions(
+    policy: str, view: View, hashes: NDArray[np.uint64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Which of its captions each sample shows, [N].
+
+    Args:
+        policy: `first`; `random`, drawn anew each epoch; `balanced`, each caption equally often over the epochs, in
+            turn, from a random start.
+        view: seed and epoch.
+        hashes: `key_hashes` of the samples, [N].
+        counts: captions of every sample, at least 1, [N].
+
+    Raises:
+        ValueError: an unknown policy.
+    """
+    if policy == "first":
+        return np.zeros_like(counts)
+    if policy == "random":
+        return (uniforms(view, hashes, 1, stream="caption")[:, 0] * counts).astype(np.int64)
+    if policy == "balanced":
+        start = uniforms(View(view.seed, 0), hashes, 1, stream="caption")[:, 0] * counts
+        return (start.astype(np.int64) + view.epoch) % counts
+    raise ValueError(f"policy: one of {', '.join(CAPTION_POLICIES)}, found {policy!r}")

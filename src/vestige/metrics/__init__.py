@@ -1,0 +1,64 @@
+"""What models memorize of each sample: one source paper a file, pure functions of tensors.
+
+Nothing here knows of files, models or command lines; torch is the only dependency. Inputs of the wrong shape, dtype,
+device or norm, or with NaN, get a `ValueError` that names the argument and what was found. Sums are taken in float32
+(float64 where any input has it), whatever the embeddings are stored in.
+"""
+
+from .clipmem import clip_alignment, clip_alignment_from_means
+from .clusters import grouped_mean_interval
+from .contrast import Contrast, Normalised, contrast_weights, memorization, normalise
+from .dejavu import ObjectRecovery, object_recovery
+from .detection import AUC, auc, average_precision, precision_at
+from .heldout import heldout_mean
+from .heldout_error import clip_heldout_se, heldout_standard_error, multimem_heldout_se
+from .labelmem import label_alignment
+from .labelsets import LabelSets
+from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
+from .multimem import cross_modal_consistency, cross_modal_consistency_from_means, pair_alignments
+from .null import benjamini_hochberg, null_p_values
+from .sslmem import ssl_alignment
+from .statistics import Interval, PairedTest, bootstrap_mean, mean_interval, paired_test, spearman, top_overlap
+from .unitmem import UnitMemory, UnitMemResult, unit_memorization
+
+__all__ = [
+    "AUC",
+    "Contrast",
+    "Interval",
+    "LabelSets",
+    "ModalityDrop",
+    "Normalised",
+    "ObjectRecovery",
+    "PairedTest",
+    "UnitMemResult",
+    "UnitMemory",
+    "auc",
+    "average_precision",
+    "benjamini_hochberg",
+    "bootstrap_mean",
+    "clip_alignment",
+    "clip_alignment_from_means",
+    "clip_heldout_se",
+    "contrast_weights",
+    "cross_modal_consistency",
+    "cross_modal_consistency_from_means",
+    "grouped_mean_interval",
+    "heldout_mean",
+    "heldout_standard_error",
+    "label_alignment",
+    "leave_one_modality_out",
+    "mean_interval",
+    "memorization",
+    "multimem_heldout_se",
+    "normalise",
+    "null_p_values",
+    "object_recovery",
+    "pair_alignments",
+    "paired_test",
+    "precision_at",
+    "rank_modalities",
+    "spearman",
+    "ssl_alignment",
+    "top_overlap",
+    "unit_memorization",
+]

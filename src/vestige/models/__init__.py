@@ -1,0 +1,43 @@
+"""What turns samples into embeddings."""
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from vestige.data.views import View
+from vestige.samples import Modality, Sample
+
+__all__ = ["Encoder"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What the metrics need from a model, and no more."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The modalities it embeds, in one shared space."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the weights and with the preprocessing: what embeddings by this encoder are filed under."""
+        ...
+
+    @property
+    def preprocessing(self) -> str:
+        """Changes with the preprocessing alone: encoders that share it are given the same prepared tensors."""
+        ...
+
+    def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
+        """One sample as tensors, without the batch dimension; un-augmented when `view` is None.
+
+        Raises:
+            vestige.data.media.UnreadableMedia: the sample's media cannot be decoded.
+        """
+        ...
+
+    def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        """Embeddings of a batch of prepared tensors, {modality: [B, d]}, unit norm, float32."""
+        ...

@@ -1,0 +1,278 @@
+"""OpenCLIP models: built, saved, loaded, and as encoders. The only file that knows OpenCLIP's ways of loading."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, cast
+
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vestige.data.media import decode_picture
+from vestige.data.views import View, random_box
+from vestige.errors import VestigeError
+from vestige.files import read_json, replacing, write_json
+from vestige.models.architectures import Architecture, architecture
+from vestige.samples import Modality, Sample
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+# Names that OpenCLIP looks for beside its configuration, the safe format first.
+WEIGHTS_FILES = (WEIGHTS_FILE, "model.safetensors", "open_clip_pytorch_model.bin", "pytorch_model.bin")
+
+# How many tensors are named when a checkpoint does not fit; more would bury the message.
+SHOWN = 3
+
+
+def build(description: Architecture, *, seed: int) -> nn.Module:
+    """A model with fresh weights; the same seed gives the same weights.
+
+    Raises:
+        VestigeError: OpenCLIP cannot build this description.
+    """
+    with torch.random.fork_rng(devices=[]), TemporaryDirectory() as folder, _quiet():
+        # OpenCLIP builds by name, or from a folder with a description: the one way that needs no entry in its table.
+        write_json(Path(folder) / CONFIG_FILE, {"model_cfg": description})
+        torch.manual_seed(seed)
+        try:
+            return open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+        except (OSError, RuntimeError, ImportError, TypeError, ValueError, AssertionError, KeyError) as error:
+            raise VestigeError(f"OpenCLIP cannot build this model: {_first_line(error)}") from error
+
+
+@contextmanager
+def _quiet():
+    """OpenCLIP warns of random weights whenever none are loaded; here that is what was asked for."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def save(model: nn.Module, description: Architecture, directory: Path) -> None:
+    """Write a model so that `open_clip.create_model_and_transforms("local-dir:DIRECTORY")` loads it."""
+    with replacing(directory) as temporary:
+        temporary.mkdir(parents=True)
+        about = {"model_cfg": description, "preprocess_cfg": preprocess_config(model)}
+        write_json(temporary / CONFIG_FILE, about)
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary / WEIGHTS_FILE)
+
+
+def preprocess_config(model: nn.Module) -> dict[str, Any]:
+    """OpenCLIP's description of a model's preprocessing."""
+    return dict(open_clip.get_model_preprocess_cfg(model))
+
+
+def normalisation(model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation that pictures in [0, 1] are normalised with, [3, 1, 1] each."""
+    config = preprocess_config(model)
+    mean, std = torch.tensor(config["mean"]), torch.tensor(config["std"])
+    return mean.view(3, 1, 1), std.view(3, 1, 1)
+
+
+def image_size(model: nn.Module) -> int:
+    """Side in pixels of the square pictures that the model sees.
+
+    Raises:
+        VestigeError: the model does not see squares.
+    """
+    size = preprocess_config(model)["size"]
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) != 1:
+        raise VestigeError(f"the model sees pictures of {size} pixels; only squares can be trained on")
+    return int(sides.pop())
+
+
+class Tokenizer(Protocol):
+    def __call__(self, texts: list[str], /, context_length: int | None = None) -> Tensor:
+        """Texts to token ids, [N, context length]; longer texts are cut."""
+        ...
+
+
+def count_cut(texts: Sequence[str], tokenize: Tokenizer, context: int) -> int:
+    """How many texts have more tokens than the context holds."""
+    cut = 0
+    for start in range(0, len(texts), 4096):
+        # With one place more, a text that fits exactly leaves that place empty, and a longer one fills it.
+        cut += int((tokenize(list(texts[start : start + 4096]), context_length=context + 1)[:, -1] != 0).sum())
+    return cut
+
+
+def tokenizer(description: Architecture) -> Tokenizer:
+    """The tokenizer that goes with a model: texts to token ids, [N, context length]."""
+    text = description["text_cfg"]
+    if text.get("hf_tokenizer_name"):
+        from open_clip.tokenizer import HFTokenizer
+
+        try:
+            return HFTokenizer(
+                text["hf_tokenizer_name"],
+                context_length=text.get("context_length", 77),
+                tokenizer_mode=text.get("tokenizer_mode"),
+                **text.get("tokenizer_kwargs", {}),
+            )
+        except (OSError, ImportError) as error:
+            raise VestigeError(
+                f"the tokenizer {text['hf_tokenizer_name']!r} is not on disk, and Vestige downloads nothing: put its"
+                " files in a folder and name that folder as hf_tokenizer_name in the model's JSON file"
+            ) from error
+    return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
+
+
+class OpenCLIPEncoder:
+    """An OpenCLIP model as an encoder of images and texts.
+
+    Args:
+        model: the model; it is put into evaluation mode.
+        description: its architecture.
+        device: where it computes.
+    """
+
+    modalities = (Modality.IMAGE, Modality.TEXT)
+
+    def __init__(self, model: nn.Module, description: Architecture, *, device: str = "cpu") -> None:
+        self.model = model.to(device).eval()
+        self._device = device
+        transform = image_transform_v2(PreprocessCfg(**preprocess_config(model)), is_train=False)
+        self._transform = cast(Callable[[Image.Image], Tensor], transform)
+        self._size = preprocess_config(model)["size"]
+        self._tokenize = tokenizer(description)
+        about = {"text": description["text_cfg"], "image": preprocess_config(model)}
+        self.preprocessing = _digest(json.dumps(about, sort_keys=True, default=str).encode())
+        weights = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(model.state_dict().items()):
+            weights.update(name.encode())
+            weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        self.fingerprint = _digest((weights.hexdigest() + self.preprocessing).encode())
+
+    @classmethod
+    def load(cls, checkpoint: Path | str, model: str | None = None, *, device: str = "cpu") -> "OpenCLIPEncoder":
+        """Load a checkpoint.
+
+        Args:
+            checkpoint: a folder with `open_clip_config.json` (as `vestige run` writes); or a file with weights
+                (`.safetensors`, or `.pt` with tensors alone, with or without `state_dict` and `module.`).
+            model: name of the architecture or JSON file; not needed where a folder holds the configuration.
+            device: where the model computes.
+
+        Raises:
+            VestigeError: nothing there, not weights, or weights of another architecture (names the first tensors
+                that do not fit).
+        """
+        path = Path(checkpoint)
+        if path.is_dir():
+            found, path, config = _in_folder(path)
+        else:
+            found, config = None, {}
+        if model is None and found is None:
+            raise VestigeError(f"checkpoint {path}: name its architecture (for example --model ViT-B-32)")
+        description = architecture(model) if model is not None else found
+        assert description is not None
+        built = build(description, seed=0)
+        if config and model is None:
+            open_clip.model.set_model_preprocess_cfg(built, preprocess_config(built) | config)
+        _fill(built, read_weights(path), path)
+        return cls(built, description, device=device)
+
+    def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
+        prepared: dict[Modality, Tensor] = {}
+        if Modality.IMAGE in sample.media:
+            picture = decode_picture(sample.media[Modality.IMAGE])
+            if view is not None:
+                box = random_box(view, sample.key, *picture.size)
+                size = (self._size, self._size) if isinstance(self._size, int) else tuple(self._size)[::-1]
+                picture = picture.resize(size, Image.Resampling.BICUBIC, box)
+            prepared[Modality.IMAGE] = self._transform(picture)
+        if sample.captions:
+            prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
+        return prepared
+
+    @torch.inference_mode()
+    def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        model = cast(open_clip.CLIP, self.model)
+        towers = {Modality.IMAGE: model.encode_image, Modality.TEXT: model.encode_text}
+        return {
+            modality: nn.functional.normalize(towers[modality](tensor.to(self._device)).float(), dim=-1).cpu()
+            for modality, tensor in batch.items()
+        }
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name. Nothing is unpickled but tensors.
+
+    Raises:
+        VestigeError: no such file, or not one of tensors.
+    """
+    if not path.is_file():
+        raise VestigeError(f"checkpoint {path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            weights = load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise VestigeError(
+            f"checkpoint {path}: holds objects other than tensors, which are not loaded from a file that could run"
+            " code: save its state_dict alone"
+        ) from error
+    # Damaged files end in whatever the archive reader stumbles on.
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, SafetensorError) as error:
+        raise VestigeError(f"checkpoint {path}: not readable as tensors: {_first_line(error)}") from error
+    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
+        weights = weights["state_dict"]
+    if not isinstance(weights, dict) or not weights or not all(isinstance(t, Tensor) for t in weights.values()):
+        raise VestigeError(f"checkpoint {path}: holds no tensors by name")
+    if all(name.startswith("module.") for name in weights):
+        weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    own = model.state_dict()
+    wrong = [
+        f"{name}: the model has {list(own[name].shape)}, the checkpoint {list(tensor.shape)}"
+        for name, tensor in weights.items()
+        if name in own and tensor.shape != own[name].shape
+    ]
+    wrong += [f"{name}: missing in the checkpoint" for name in own if name not in weights]
+    wrong += [f"{name}: not in the model" for name in weights if name not in own]
+    if wrong:
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise VestigeError(
+            f"checkpoint {path} is of another architecture ({'; '.join(wrong[:SHOWN])}{more}): name the model it is of"
+        )
+    model.load_state_dict(dict(weights))
+
+
+def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]:
+    """(architecture, weights, preprocessing) of a folder in OpenCLIP's layout."""
+    weights = next((folder / name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
+    if weights is None:
+        raise VestigeError(f"checkpoint {folder}: no weights in the folder (looked for {', '.join(WEIGHTS_FILES)})")
+    if not (folder / CONFIG_FILE).is_file():
+        return None, weights, {}
+    try:
+        about = read_json(folder / CONFIG_FILE)
+        return about["model_cfg"], weights, about.get("preprocess_cfg", {})
+    except (ValueError, KeyError, TypeError) as error:
+        raise VestigeError(f"{folder / CONFIG_FILE}: not an OpenCLIP configuration: {_first_line(error)}") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,152 @@
+"""Scores by role, as an Altair chart: binned here, so that the page does not grow with the samples.
+
+Every role is divided by its own number of samples: a role of 50 is as visible as one of 50,000. The vertical scale is a
+square root (Tukey's rootogram): the null is many times narrower, hence higher, than the scores of the candidates.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige.report.text import number, percent
+
+MOST_BINS = 64
+FEWEST_BINS = 12
+HEIGHT = 300
+# Told apart by dashes as well as by colour; the colours are those of style.css, which knows light, dark and paper.
+DASHES = {"independent": [8, 3], "external": [2, 2], "planted": [5, 3]}
+GREY = "var(--muted)"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A histogram of each of several series over the same bins.
+
+    Attributes:
+        edges: [B + 1], round numbers; zero is one of them or outside.
+        counts: by series, [B] whole numbers; no series is empty.
+    """
+
+    edges: NDArray[np.float64]
+    counts: Mapping[str, NDArray[np.int64]]
+
+
+def histogram(series: Mapping[str, NDArray[np.float64]]) -> Histogram | None:
+    """Bin each series; None where there is no score at all.
+
+    Args:
+        series: scores by name, [N] each; those that are not finite are left out.
+    """
+    finite = {name: scores[np.isfinite(scores)] for name, scores in series.items()}
+    kept = {name: scores for name, scores in finite.items() if len(scores)}
+    if not kept:
+        return None
+    low, high = min(s.min() for s in kept.values()), max(s.max() for s in kept.values())
+    typical = float(np.median([len(scores) for scores in kept.values()]))
+    bins = min(MOST_BINS, max(FEWEST_BINS, 2 * math.sqrt(typical)))
+    width = _round_up(float(high - low or abs(high) or 1) / bins)
+    edges = np.arange(math.floor(low / width), math.floor(high / width) + 2) * width
+    return Histogram(edges, {name: np.histogram(scores, edges)[0] for name, scores in kept.items()})
+
+
+def _round_up(width: float) -> float:
+    unit = 10.0 ** math.floor(math.log10(width))
+    return next(unit * step for step in (1, 2, 2.5, 5, 10, 20) if unit * step >= width)
+
+
+def outlines(found: Histogram) -> list[dict[str, Any]]:
+    """Corners of the outline of each series: `series, score, share`; a share holds up to the next corner."""
+    rows = []
+    for name, counts in found.counts.items():
+        edges = [found.edges[0], *found.edges]
+        shares = [0.0, *(counts / counts.sum()), 0.0]
+        rows += [{"series": name, "score": _short(e), "share": _short(s)} for e, s in zip(edges, shares, strict=True)]
+    return rows
+
+
+def columns(found: Histogram) -> list[dict[str, Any]]:
+    """What is said of each bin that holds anything: `low, high, range`, and by series its share and number."""
+    sizes = {name: counts.sum() for name, counts in found.counts.items()}
+    rows = []
+    for place, (low, high) in enumerate(zip(found.edges[:-1], found.edges[1:], strict=True)):
+        here = {name: counts[place] for name, counts in found.counts.items()}
+        if any(here.values()):
+            texts = {name: f"{percent(count / sizes[name])} ({count:,})" for name, count in here.items()}
+            rows.append({"low": _short(low), "high": _short(high), "range": f"{number(low)} to {number(high)}"} | texts)
+    return rows
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def chart(found: Histogram, *, title: Sequence[str]) -> dict[str, Any]:
+    """A Vega-Lite specification; its datasets are `outlines` and `columns`.
+
+    Args:
+        found: the histogram.
+        title: lines under the horizontal axis.
+    """
+    names = list(found.counts)
+    colours = alt.Scale(domain=names, range=[f"var(--{name})" for name in names])
+    dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
+    across = alt.Scale(domain=[_short(found.edges[0]), _short(found.edges[-1])], nice=False)
+    corners = alt.Chart(alt.InlineData(values=outlines(found), name="outlines")).encode(
+        x=alt.X("score:Q", scale=across, axis=alt.Axis(title=list(title))),
+        y=alt.Y(
+            "share:Q",
+            stack=None,
+            scale=alt.Scale(type="sqrt"),
+            axis=alt.Axis(title="share of the role, square-root scale", format="~%", tickCount=6),
+        ),
+    )
+    areas = corners.mark_area(interpolate="step-after", fillOpacity=0.14).encode(
+        fill=alt.Fill("series:N", legend=None, scale=colours)
+    )
+    lines = corners.mark_line(interpolate="step-after", strokeWidth=1.6, strokeJoin="miter").encode(
+        stroke=alt.Stroke("series:N", legend=None, scale=colours),
+        strokeDash=alt.StrokeDash("series:N", legend=None, scale=dashes),
+    )
+    zero = alt.Chart(alt.InlineData(values=[{"score": 0}])).mark_rule(stroke=GREY, strokeWidth=1).encode(x="score:Q")
+    # One column over each bin, as high as the chart: the pointer finds it anywhere, and it speaks for all series.
+    hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", fields=["low"], empty=False)
+    bins = (
+        alt.Chart(alt.InlineData(values=columns(found), name="columns"))
+        .mark_rect(fill=GREY)
+        .encode(
+            x=alt.X("low:Q", scale=across),
+            x2="high:Q",
+            fillOpacity=alt.condition(hover, alt.value(0.18), alt.value(0)),
+            tooltip=[alt.Tooltip("range:N", title="score"), *(alt.Tooltip(f"{name}:N") for name in names)],
+        )
+        .add_params(hover)
+    )
+    layers = [areas, lines, bins] if found.edges[0] > 0 or found.edges[-1] < 0 else [zero, areas, lines, bins]
+    specification = alt.layer(*layers).properties(width="container", height=HEIGHT).configure(**_configuration())
+    return specification.to_dict()
+
+
+def _configuration() -> dict[str, Any]:
+    text = {
+        "labelColor": GREY,
+        "titleColor": GREY,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
+    return {
+        "font": "system-ui, sans-serif",
+        "background": "transparent",
+        # The picture is described as a whole, and the table beside it holds its numbers.
+        "aria": False,
+        "view": alt.ViewConfig(stroke=None),
+        "axis": alt.AxisConfig(
+            **text, domainColor=GREY, tickColor=GREY, gridColor="var(--line)", titlePadding=10, labelFlush=False
+        ),
+        "axisX": alt.AxisConfig(grid=False),
+    }

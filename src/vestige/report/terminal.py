@@ -1,0 +1,83 @@
+"""The summary of a run or of a table of scores on the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Captions and paths are text, not markup, and are copied from the terminal: nothing is coloured or wrapped by guess.
+output = Console(highlight=False, soft_wrap=True)
+
+SHOWN = 5
+CAPTION_WIDTH = 80
+RATES = ("T@1", "T@5", "I@1")
+
+
+def show(summary: Mapping[str, Any], scores: pa.Table, *, report: Path | None = None) -> None:
+    """Print what was found: the roles, the planted samples, the most memorized captions, retrieval.
+
+    Args:
+        summary: `vestige.summary.summarise`.
+        scores: the table it is of.
+        report: path of the report, named last.
+    """
+    output.print(_roles(summary))
+    for line in (*_findings(summary), *(f"warning: {warning}" for warning in summary["warnings"])):
+        output.print(Text(line))
+    output.print(_most_memorized(summary["metric"], scores))
+    if report is not None:
+        output.print(Text(f"report: {report}"))
+
+
+def _roles(summary: Mapping[str, Any]) -> Table:
+    models = " minus ".join(summary["models"]) if len(summary["models"]) == 2 else "seen minus not seen"
+    table = Table(title=f"{summary['metric']} ({models})", title_justify="left")
+    table.add_column("role")
+    for name in ("samples", "mean", "95% interval"):
+        table.add_column(name, justify="right")
+    for role, found in summary["roles"].items():
+        table.add_row(role, f"{found['n']:,}", _signed(found["mean"]), _interval(found["low"], found["high"]))
+    return table
+
+
+def _findings(summary: Mapping[str, Any]):
+    if (planted := summary["planted"]) is not None:
+        clean = _interval(planted["clean_low"], planted["clean_high"])
+        yield (
+            f"planted wrong captions ({planted['n']}): {_signed(planted['mean'])}"
+            f" {_interval(planted['low'], planted['high'])}; the other candidates: {_signed(planted['clean_mean'])}"
+            f" {clean}; AUC {planted['auc']:.3f} {_interval(planted['auc_low'], planted['auc_high'], sign='')}"
+        )
+    if (found := summary["memorized"]) is not None:
+        yield f"memorized at a false discovery rate of {found['fdr']:g}: {found['count']} of {found['of']} candidates"
+    if (found := summary["retrieval"]) is not None:
+        for name, rates in found["models"].items():
+            shown = ", ".join(f"{rate} {rates[rate]:.1%} (chance {found['chance'][rate]:.1%})" for rate in RATES)
+            yield f"retrieval of {name} among {found['n']} held-out pairs: {shown}"
+
+
+def _most_memorized(metric: str, scores: pa.Table) -> Table:
+    rows = [
+        row
+        for row in scores.select([metric, "role", "caption", "key", "planted"]).to_pylist()
+        if row[metric] is not None and row["role"] in ("candidate", "mixed")
+    ]
+    table = Table(title="most memorized", title_justify="left")
+    for name in (metric, "caption", "key", "planted"):
+        table.add_column(name, overflow="fold")
+    for row in sorted(rows, key=lambda row: -row[metric])[:SHOWN]:
+        caption = row["caption"] if len(row["caption"]) <= CAPTION_WIDTH else row["caption"][: CAPTION_WIDTH - 1] + "…"
+        table.add_row(_signed(row[metric]), Text(caption), Text(row["key"]), "planted" if row["planted"] else "")
+    return table
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
+def _interval(low: float | None, high: float | None, *, sign: str = "+") -> str:
+    return "" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"

@@ -1,0 +1,1 @@
+"""How the models of one design are trained, matched."""
