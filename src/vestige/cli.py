@@ -84,7 +84,7 @@ def _demo(arguments: Sequence[str]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    from vestige.config import RunConfig, load_config
+    from vestige.config import RunConfig, anchored, load_config
 
     if not arguments or arguments[0] in {"-h", "--help"}:
         messages.print("usage: vestige run CONFIG.yaml [--out DIR] [settings]", highlight=False)
@@ -95,7 +95,7 @@ def _run(arguments: Sequence[str]) -> None:
     # A configuration that lies in its run's folder is that run, taken up again; another gets a folder of its name.
     beside = (path.parent / "environment.json").exists()
     out = path.parent if beside else Path("runs") / path.stem
-    _configured_run(f"vestige run {path}", load_config(path), out, arguments[1:])
+    _configured_run(f"vestige run {path}", anchored(load_config(path), path.parent), out, arguments[1:])
 
 
 def _configured_run(program: str, default, out: Path, arguments: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from vestige.data import FORMATS
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.training.loop import TrainingConfig
@@ -97,11 +98,31 @@ def load_config(path: Path) -> RunConfig:
     return _built(RunConfig, {} if values is None else values, str(path))
 
 
+def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
+    """The configuration with absolute paths, so that it means the same from everywhere.
+
+    Args:
+        config: the configuration.
+        folder: where relative paths are looked up when they lead nowhere from the current folder (that of the YAML).
+    """
+
+    def absolute(path: str) -> str:
+        found = Path(path).expanduser()
+        if folder is not None and not found.exists() and (folder / found).exists():
+            found = folder / found
+        return str(found.resolve())
+
+    kind, separator, location = config.data.source.partition(":")
+    source = f"{kind}:{absolute(location)}" if separator and kind in FORMATS else config.data.source
+    model = absolute(config.model) if config.model.endswith(".json") else config.model
+    return dataclasses.replace(config, model=model, data=dataclasses.replace(config.data, source=source))
+
+
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
-    """The settings in which two configurations differ, as `name: value of one, value of other`."""
+    """The settings in which two configurations differ, as `name: value of one, now value of other`."""
     first, second = dict(_flat(_plain(one))), dict(_flat(_plain(other)))
     return [
-        f"{name}: {first.get(name)}, {second.get(name)}"
+        f"{name}: {first.get(name)}, now {second.get(name)}"
         for name in first | second
         if first.get(name) != second.get(name)
     ]

@@ -5,6 +5,7 @@ the experiment. Membership is decided per group, never per sample, and stored wi
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -191,6 +192,8 @@ def roles(
 def halves(keys: Sequence[str], groups: Sequence[str], *, pairs: int, external: int, seed: int) -> Design:
     """Complementary halves: f_k on one half, g_k on the other. Every sample but the external ones gets a score.
 
+    The halves are as equal in size as whole groups allow.
+
     Args:
         keys, groups: the samples.
         pairs: how often the samples are halved, 2 models each.
@@ -205,7 +208,7 @@ def halves(keys: Sequence[str], groups: Sequence[str], *, pairs: int, external: 
     inner = [groups[sample] for sample in map(int, rest)]
     member = np.zeros((2 * pairs, len(keys)), dtype=np.bool_)
     for pair in range(pairs):
-        parts = partition(inner, [(len(rest) + 1) // 2, len(rest) // 2], seed + 1 + pair)
+        parts = _halved(inner, seed + 1 + pair)
         for half in (0, 1):
             member[2 * pair + half, rest[parts == half]] = True
     names = ("f", "g") if pairs == 1 else tuple(f"{side}{pair}" for pair in range(pairs) for side in "fg")
@@ -311,6 +314,17 @@ def partition(groups: Sequence[str], sizes: Sequence[int], seed: int) -> NDArray
     last = max(range(len(sizes)), key=lambda part: (sizes[part], part))
     part_of_group[part_of_group < 0] = last
     return part_of_group[inverse]
+
+
+def _halved(groups: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """Two parts, as equal in size as whole groups allow: off by no more than the largest group."""
+    n = len(groups)
+    for less in range(max(Counter(groups).values()) + 1):
+        try:
+            return partition(groups, [n // 2 - less, n - n // 2 + less], seed)
+        except VestigeError:
+            continue
+    raise VestigeError(f"the {n} samples cannot be halved: one group holds most of them")
 
 
 def _exact_fill(counts: NDArray[np.int64], size: int) -> list[int]:

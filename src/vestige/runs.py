@@ -33,7 +33,7 @@ from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
 from vestige import designs
-from vestige.config import RunConfig, differences, load_config, size_of, to_yaml
+from vestige.config import RunConfig, anchored, differences, load_config, size_of, to_yaml
 from vestige.data import Source, open_source
 from vestige.data.catalogue import Catalogue, canvas_bytes, open_canvases, read_catalogue
 from vestige.data.media import UnreadableMedia, decode_picture
@@ -57,6 +57,9 @@ from vestige.training.batches import Pairs, batch_count
 from vestige.training.loop import estimate, train_block
 from vestige.training.objectives import Contrastive
 
+ENVIRONMENT = "environment.json"
+# What a run makes before it trains: quickly made again.
+BEFORE_TRAINING = ("config.yaml", ENVIRONMENT, "samples", "skipped.csv", "membership.parquet", "planted.parquet")
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "pyarrow", "safetensors")
 
 
@@ -85,6 +88,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     Raises:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
+    config = anchored(config)
     unknown = [name for name in config.metrics if name not in METRICS]
     if unknown or not config.metrics:
         raise VestigeError(f"metrics: unknown {', '.join(unknown) or '(none given)'}; known are {', '.join(METRICS)}")
@@ -108,13 +112,7 @@ def _claimed(directory: Path, config: RunConfig):
     """The folder is this run's, and no other process works in it."""
     path = directory / "config.yaml"
     if path.exists():
-        differ = differences(load_config(path), config)
-        if differ:
-            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-            raise VestigeError(
-                f"{directory} holds another run (there, here: {'; '.join(differ[:3])}{more}): name a new folder with"
-                " --out, or remove this one"
-            )
+        pass
     elif directory.is_dir() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
         raise VestigeError(f"{directory} is not empty and holds no run: name a new folder with --out")
     elif directory.exists() and not directory.is_dir():
@@ -123,12 +121,30 @@ def _claimed(directory: Path, config: RunConfig):
     lock = FileLock(directory / ".lock", timeout=0)
     try:
         with lock:
+            if path.exists():
+                _same_run(directory, load_config(path), config)
             if not path.exists():
-                write_json(directory / "environment.json", environment())
                 write_text(path, to_yaml(config))
+            if not (directory / ENVIRONMENT).exists():
+                write_json(directory / ENVIRONMENT, environment())
             yield
     except Timeout as error:
         raise VestigeError(f"{directory}: another process works on this run: wait for it, or stop it") from error
+
+
+def _same_run(directory: Path, there: RunConfig, here: RunConfig) -> None:
+    """Refuse a folder of another run, unless that run has trained nothing: it was begun with settings since mended."""
+    differ = differences(there, here)
+    if not differ:
+        return
+    if (directory / "models").exists() or (directory / "checkpoints").exists():
+        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+        raise VestigeError(
+            f"{directory} holds another run ({'; '.join(differ[:3])}{more}): name a new folder with --out, or remove"
+            " this one"
+        )
+    for name in BEFORE_TRAINING:
+        remove(directory / name)
 
 
 def environment() -> dict[str, Any]:
@@ -155,6 +171,8 @@ def _catalogue(source: Source, config: RunConfig, description: Mapping[str, Any]
     bad = len(catalogue.skipped)
     if bad > config.data.max_unreadable * len(source) or bad == len(source):
         key, reason = catalogue.skipped[0]
+        # Read again next time: the user is asked to mend the files.
+        remove(directory / "samples")
         raise VestigeError(
             f"{bad} of {len(source)} samples cannot be read, more than data.max_unreadable ="
             f" {config.data.max_unreadable:g} allows; the first is {key!r}: {reason}. All are in"
@@ -226,6 +244,7 @@ def _train(
 ) -> None:
     folders = {name: directory / "models" / name for name in design.models}
     if all(folder.exists() for folder in folders.values()):
+        remove(directory / "checkpoints")
         return
     first = openclip.build(description, seed=config.seed)
     tokenize = openclip.tokenizer(description)

@@ -49,8 +49,8 @@ def score(
         seed: of the views.
 
     Returns:
-        `vestige.scores.score_table` with the columns `caption` and `planted` (false): a row for every sample of `data` that could be read,
-        then one for every held-out sample, its key led by `heldout:`.
+        `vestige.scores.score_table` with the columns `caption` and `planted` (false): a row for every sample of
+        `data` that could be read, then one for every held-out sample, its key led by `heldout:`.
 
     Raises:
         VestigeError: f and g are the same model, a held-out sample is among the data, or nothing is held out.

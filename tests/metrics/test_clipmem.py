@@ -127,17 +127,19 @@ def test_refuses_what_it_cannot_mean() -> None:
         clip_alignment(image, text, heldout_image[:, :7], heldout_text)
     with pytest.raises(ValueError, match=r"^heldout_text: expected \[H, d\] = \[4, 8\], found \[3, 8\]$"):
         clip_alignment(image, text, heldout_image, heldout_text[:3])
-    with pytest.raises(ValueError, match="heldout_image: expected at least one held-out sample, found none"):
+    with pytest.raises(ValueError, match=r"heldout_image: expected at least one held-out sample, found none"):
         clip_alignment(image, text, heldout_image[:0], heldout_text[:0])
     with pytest.raises(ValueError, match=r"^text: expected device cpu, found meta$"):
         clip_alignment(image, text.to("meta"), heldout_image, heldout_text)
     with pytest.raises(ValueError, match=r"^image_views: expected \[N, V, d\] = \[5, \*, 8\], found \[5, 8\]$"):
         clip_alignment(image, text, heldout_image, heldout_text, image_views=image)
-    with pytest.raises(ValueError, match="text_views: number of views: expected a whole number of at least 1, found 0"):
+    with pytest.raises(
+        ValueError, match=r"text_views: number of views: expected a whole number of at least 1, found 0"
+    ):
         clip_alignment(image, text, heldout_image, heldout_text, text_views=text.new_zeros(5, 0, 8))
-    with pytest.raises(ValueError, match="text_views: expected unit norm, found 0"):
+    with pytest.raises(ValueError, match=r"text_views: expected unit norm, found 0"):
         clip_alignment(image, text, heldout_image, heldout_text, text_views=text.new_zeros(5, 1, 8))
-    with pytest.raises(ValueError, match="image: expected a tensor"):
+    with pytest.raises(ValueError, match=r"image: expected a tensor"):
         clip_alignment(image.tolist(), text, heldout_image, heldout_text)
 
 
@@ -150,20 +152,20 @@ def test_refuses_wrong_indices_and_means() -> None:
         (torch.zeros(5), "expected int64, found float32"),
         (torch.zeros(4).long(), r"expected \[N\] = \[5\], found \[4\]"),
     ):
-        with pytest.raises(ValueError, match=f"^heldout_index: {message}$"):
+        with pytest.raises(ValueError, match=rf"^heldout_index: {message}$"):
             clip_alignment(image, text, heldout_image, heldout_text, heldout_index=index)
     mean = heldout_image.mean(0)
-    with pytest.raises(ValueError, match="text_mean: expected a mean of unit embeddings .*found 3"):
+    with pytest.raises(ValueError, match=r"text_mean: expected a mean of unit embeddings .*found 3"):
         clip_alignment_from_means(image, text, image, 3 * text, mean, mean)
-    with pytest.raises(ValueError, match="image_mean: expected a mean of unit embeddings, found NaN"):
+    with pytest.raises(ValueError, match=r"image_mean: expected a mean of unit embeddings, found NaN"):
         clip_alignment_from_means(image, text, image * torch.nan, text, mean, mean)
-    with pytest.raises(ValueError, match="heldout_text_mean: expected a mean of unit embeddings, found NaN"):
+    with pytest.raises(ValueError, match=r"heldout_text_mean: expected a mean of unit embeddings, found NaN"):
         clip_alignment_from_means(image, text, image, text, mean, mean * torch.nan)
     with pytest.raises(ValueError, match=r"heldout_image_mean: expected \[N, d\] = \[5, 8\], found \[3, 8\]"):
         clip_alignment_from_means(image, text, image, text, heldout_image[:3], mean)
     with pytest.raises(ValueError, match=r"heldout_image_mean: expected \[d\] or \[N, d\] = \[8\], found \[7\]"):
         clip_alignment_from_means(image, text, image, text, mean[:7], mean)
-    with pytest.raises(ValueError, match="heldout: expected at least one held-out sample, found none"):
+    with pytest.raises(ValueError, match=r"heldout: expected at least one held-out sample, found none"):
         heldout_mean(heldout_image, present=torch.zeros(4, dtype=torch.bool))
-    with pytest.raises(ValueError, match="heldout_present: expected bool, found int64"):
+    with pytest.raises(ValueError, match=r"heldout_present: expected bool, found int64"):
         heldout_mean(heldout_image, present=torch.zeros(4).long())

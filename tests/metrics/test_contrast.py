@@ -97,29 +97,29 @@ def test_refusals() -> None:
     a, member = torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"^alignment: expected \[M, N\], found \[3\]"):
         memorization(a[0], member)
-    with pytest.raises(ValueError, match="^alignment: expected finite values or NaN, found 6 infinite"):
+    with pytest.raises(ValueError, match=r"^alignment: expected finite values or NaN, found 6 infinite"):
         memorization(a + torch.inf, member)
-    with pytest.raises(ValueError, match="^alignment: expected float16, bfloat16, float32 or float64, found int64"):
+    with pytest.raises(ValueError, match=r"^alignment: expected float16, bfloat16, float32 or float64, found int64"):
         memorization(a.long(), member)
     with pytest.raises(ValueError, match=r"^member: expected \[M, N\] = \[2, 3\], found \[1, 3\]"):
         memorization(a, member[:1])
-    with pytest.raises(ValueError, match="^member: expected bool, found float32"):
+    with pytest.raises(ValueError, match=r"^member: expected bool, found float32"):
         memorization(a, a)
-    with pytest.raises(ValueError, match="^member: expected device cpu, found meta"):
+    with pytest.raises(ValueError, match=r"^member: expected device cpu, found meta"):
         memorization(a, member.to("meta"))
-    with pytest.raises(ValueError, match="^member: expected bool, found float32"):
+    with pytest.raises(ValueError, match=r"^member: expected bool, found float32"):
         contrast_weights(a)
-    with pytest.raises(ValueError, match="^reference: expected at least two different scores, found 0"):
+    with pytest.raises(ValueError, match=r"^reference: expected at least two different scores, found 0"):
         normalise(a[0])
-    with pytest.raises(ValueError, match="^reference: expected at least two different scores, found 1"):
+    with pytest.raises(ValueError, match=r"^reference: expected at least two different scores, found 1"):
         normalise(a[0], a[0])
     with pytest.raises(ValueError, match=r"^reference\[1\]: expected finite values or NaN, found 3 infinite"):
         normalise(a[0], a[0], a[0] + torch.inf)
-    with pytest.raises(ValueError, match="^null: number of scores: expected a whole number of at least 1, found 0"):
+    with pytest.raises(ValueError, match=r"^null: number of scores: expected a whole number of at least 1, found 0"):
         null_p_values(a[0], a[0, :0])
-    with pytest.raises(ValueError, match="^null: expected finite values, found 3 NaN"):
+    with pytest.raises(ValueError, match=r"^null: expected finite values, found 3 NaN"):
         null_p_values(a[0], a[0] * torch.nan)
-    with pytest.raises(ValueError, match="^alternative: expected one of 'greater', 'less', 'two-sided', found 'both'"):
+    with pytest.raises(ValueError, match=r"^alternative: expected one of 'greater', 'less', 'two-sided', found 'both'"):
         null_p_values(a[0], a[0], alternative="both")
     with pytest.raises(ValueError, match=r"^p: expected values in \[0, 1\], found -0.5 to 2"):
         benjamini_hochberg(torch.tensor([2.0, -0.5, torch.nan]))

@@ -139,15 +139,15 @@ def test_refusals() -> None:
         heldout_standard_error(torch.ones(3), torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"^z: expected \[H, K\] = \[\*, 3\], found \[2, 4\]"):
         heldout_standard_error(torch.ones(3, 3), torch.ones(2, 4))
-    with pytest.raises(ValueError, match="^z: expected finite values, found 8 NaN"):
+    with pytest.raises(ValueError, match=r"^z: expected finite values, found 8 NaN"):
         heldout_standard_error(torch.ones(3, 4), torch.full((2, 4), torch.nan))
-    with pytest.raises(ValueError, match="^v: expected finite values or NaN, found 12 infinite"):
+    with pytest.raises(ValueError, match=r"^v: expected finite values or NaN, found 12 infinite"):
         heldout_standard_error(torch.full((3, 4), torch.inf), torch.ones(2, 4))
-    with pytest.raises(ValueError, match="^heldout_index: expected values of at least -1 and at most 1"):
+    with pytest.raises(ValueError, match=r"^heldout_index: expected values of at least -1 and at most 1"):
         heldout_standard_error(torch.ones(3, 4), torch.ones(2, 4), index=torch.tensor([0, 1, 2]))
-    with pytest.raises(ValueError, match="^text: expected 1 models, found 2"):
+    with pytest.raises(ValueError, match=r"^text: expected 1 models, found 2"):
         clip_heldout_se(x, x * 2, h, h, weight)
-    with pytest.raises(ValueError, match="^image: number of models"):
+    with pytest.raises(ValueError, match=r"^image: number of models"):
         clip_heldout_se([], [], [], [], weight)
     with pytest.raises(ValueError, match=r"^heldout_text\[0\]: expected \[H, d\] = \[6, 8\], found \[5, 8\]"):
         clip_heldout_se(x, x, h, x, weight)
@@ -156,11 +156,11 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"^weight: expected \[M\] or \[M, N\] = \[1, 5\], found \[1, 4\]"):
         clip_heldout_se(x, x, h, h, torch.ones(1, 4))
     own, rest = [{"image": x[0], "text": x[0]}], [{"image": h[0], "text": h[0]}]
-    with pytest.raises(ValueError, match="^heldout: expected 1 models, found 2"):
+    with pytest.raises(ValueError, match=r"^heldout: expected 1 models, found 2"):
         multimem_heldout_se(own, rest * 2, weight)
     with pytest.raises(ValueError, match=r"^embeddings\[1\]: expected the modalities image, text, found image, audio"):
         multimem_heldout_se([*own, {"image": x[0], "audio": x[0]}], rest * 2, torch.ones(2))
     with pytest.raises(ValueError, match=r"^embeddings\[0\]\[text\]: expected unit norm, found 2"):
         multimem_heldout_se([{"image": x[0], "text": 2 * x[0]}], rest, weight)
-    with pytest.raises(ValueError, match="^variant: expected one of"):
+    with pytest.raises(ValueError, match=r"^variant: expected one of"):
         multimem_heldout_se(own, rest, weight, variant="all")

@@ -198,7 +198,7 @@ def refusals() -> list[tuple[str, dict[str, object]]]:
 def test_refuses_what_it_cannot_mean(message: str, changed: dict[str, object]) -> None:
     """Each ValueError names the argument and what was found."""
     arguments = {"embeddings": group(3, 3, 5, 8), "heldout": group(103, 3, 4, 8)} | changed
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=rf"^{message}"):
         cross_modal_consistency(**arguments)
 
 
@@ -206,7 +206,7 @@ def test_other_refusals() -> None:
     """The streaming form, leave-one-out with two modalities, rankings of nothing."""
     own, heldout = group(3, 2, 5, 8), group(103, 2, 4, 8)
     m = {j: x.mean(0) for j, x in heldout.items()}
-    with pytest.raises(ValueError, match="^means: expected the modalities image, text, found image"):
+    with pytest.raises(ValueError, match=r"^means: expected the modalities image, text, found image"):
         cross_modal_consistency_from_means(own, {"image": own["image"]}, m)
     with pytest.raises(ValueError, match=r"^means\[text\]: expected a mean of unit embeddings .*found 2"):
         cross_modal_consistency_from_means(own, {**own, "text": 2 * own["text"]}, m)
@@ -214,9 +214,9 @@ def test_other_refusals() -> None:
         cross_modal_consistency_from_means(own, own, {**m, "text": m["text"][:5]})
     with pytest.raises(ValueError, match=r"^embeddings\[image\]: expected unit norm"):
         cross_modal_consistency_from_means({**own, "image": own["image"] / 2}, own, m)
-    with pytest.raises(ValueError, match="^embeddings: expected at least 3 modalities, found 2"):
+    with pytest.raises(ValueError, match=r"^embeddings: expected at least 3 modalities, found 2"):
         leave_one_modality_out(own, heldout)
-    with pytest.raises(ValueError, match="^without: expected at least 1 modalities, found 0"):
+    with pytest.raises(ValueError, match=r"^without: expected at least 1 modalities, found 0"):
         rank_modalities(torch.zeros(3), {})
     with pytest.raises(ValueError, match=r"^without\[text\]: expected \[N\] = \[3\], found \[4\]"):
         rank_modalities(torch.zeros(3), {"text": torch.zeros(4)})

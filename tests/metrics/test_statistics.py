@@ -144,29 +144,29 @@ def test_half_precision_is_not_compared_in_half() -> None:
 def test_refusals() -> None:
     """Each ValueError names the argument and what was found."""
     x, yes = torch.arange(3.0), torch.tensor([True, False, True])
-    with pytest.raises(ValueError, match="^values: number of values: expected a whole number of at least 1, found 0"):
+    with pytest.raises(ValueError, match=r"^values: number of values: expected a whole number of at least 1, found 0"):
         mean_interval(x[:0])
-    with pytest.raises(ValueError, match="^values: expected finite values, found 3 NaN and 0 infinite"):
+    with pytest.raises(ValueError, match=r"^values: expected finite values, found 3 NaN and 0 infinite"):
         mean_interval(x * torch.nan)
-    with pytest.raises(ValueError, match="^confidence: expected a number between 0 and 1, both excluded, found 95"):
+    with pytest.raises(ValueError, match=r"^confidence: expected a number between 0 and 1, both excluded, found 95"):
         mean_interval(x, confidence=95)
-    with pytest.raises(ValueError, match="^repetitions: expected a whole number of at least 1, found 0"):
+    with pytest.raises(ValueError, match=r"^repetitions: expected a whole number of at least 1, found 0"):
         bootstrap_mean(x, repetitions=0)
     with pytest.raises(ValueError, match=r"^b: expected \[N\] = \[3\], found \[2\]"):
         paired_test(x, x[:2])
-    with pytest.raises(ValueError, match="^b: expected device cpu, found meta"):
+    with pytest.raises(ValueError, match=r"^b: expected device cpu, found meta"):
         spearman(x, x.to("meta"))
-    with pytest.raises(ValueError, match="^a: number of values: expected a whole number of at least 2, found 1"):
+    with pytest.raises(ValueError, match=r"^a: number of values: expected a whole number of at least 2, found 1"):
         spearman(x[:1], x[:1])
-    with pytest.raises(ValueError, match="^k: expected a whole number from 1 to 3, found 4"):
+    with pytest.raises(ValueError, match=r"^k: expected a whole number from 1 to 3, found 4"):
         top_overlap(x, x, 4)
-    with pytest.raises(ValueError, match="^k: expected a whole number from 1 to 3, found 0"):
+    with pytest.raises(ValueError, match=r"^k: expected a whole number from 1 to 3, found 0"):
         precision_at(x, yes, 0)
-    with pytest.raises(ValueError, match="^positive: expected at least one positive, found none"):
+    with pytest.raises(ValueError, match=r"^positive: expected at least one positive, found none"):
         average_precision(x, ~yes & yes)
-    with pytest.raises(ValueError, match="^positive: expected at least one negative, found none"):
+    with pytest.raises(ValueError, match=r"^positive: expected at least one negative, found none"):
         auc(x, yes | ~yes)
-    with pytest.raises(ValueError, match="^positive: expected bool, found float32"):
+    with pytest.raises(ValueError, match=r"^positive: expected bool, found float32"):
         auc(x, x)
-    with pytest.raises(ValueError, match="^score: expected finite values, found 3 NaN"):
+    with pytest.raises(ValueError, match=r"^score: expected finite values, found 3 NaN"):
         auc(x * torch.nan, yes)

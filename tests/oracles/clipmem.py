@@ -1,4 +1,4 @@
-"""CLIPMem (Wang et al., ICLR 2025), eq. 3, as printed: every crossing of views, every held-out sample, one at a time."""
+"""CLIPMem (Wang et al., ICLR 2025), eq. 3, as printed: each crossing of views, each held-out sample by itself."""
 
 import math
 

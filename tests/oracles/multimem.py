@@ -19,8 +19,8 @@ def cmc(
 ) -> list[float]:
     """1/2 E[1' Phi_i Phi_i' 1] - 1/2 E[1' Phi_i Phi_h' 1].
 
-    The views of two modalities are drawn independently: the expectation of their product is the mean over all crossings.
-    One modality is drawn once: its product with itself takes the same view twice.
+    The views of two modalities are drawn independently: the expectation of their product is the mean over all
+    crossings. One modality is drawn once: its product with itself takes the same view twice.
     """
     scores = []
     for n in range(next(iter(embeddings.values())).shape[0]):

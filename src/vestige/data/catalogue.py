@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from PIL import Image
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, content_hash, decode_picture, encoded
 from vestige.errors import VestigeError
-from vestige.files import read_table, replacing, write_table
+from vestige.files import digest, read_json, read_table, replacing, write_json, write_table
 from vestige.progress import Advance, progress
 from vestige.samples import Modality, Sample
 
@@ -76,9 +77,16 @@ def read_catalogue(source: Source, directory: Path, *, side: int | None) -> Cata
         side: side of the canvases; None keeps none.
 
     Raises:
-        VestigeError: two samples of the source share a key.
+        VestigeError: two samples of the source share a key, or the directory holds a pass over other samples.
     """
     keys = source.keys()
+    about = {"samples": digest(*keys), "side": side}
+    if not (directory / "about.json").exists():
+        write_json(directory / "about.json", about)
+    elif read_json(directory / "about.json") != about:
+        raise VestigeError(
+            f"the samples of this run have changed since it began: start it in a new folder ({directory})"
+        )
     if len(set(keys)) != len(keys):
         twice = Counter(keys).most_common(1)[0][0]
         raise VestigeError(f"the source holds the key {twice!r} twice: keys must be unique")
@@ -136,8 +144,8 @@ def _records(
     rows: Sequence[int],
     canvases: np.memmap | None,
     advance: Advance,
-) -> Iterator[dict[str, object]]:
-    def record(row: int, sample: Sample) -> dict[str, object]:
+) -> Iterator[dict[str, Any]]:
+    def record(row: int, sample: Sample) -> dict[str, Any]:
         known = {"key": sample.key, "group": sample.group, "captions": list(sample.captions)}
         try:
             medium = sample.media[Modality.IMAGE]

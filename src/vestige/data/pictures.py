@@ -14,7 +14,7 @@ from torch import Tensor
 from vestige.data import Source
 from vestige.data.media import decode_picture
 from vestige.data.views import resample
-from vestige.samples import Modality
+from vestige.samples import Modality, Sample
 
 
 class Pictures(Protocol):
@@ -60,9 +60,9 @@ class FilePictures:
         self._pool = ThreadPoolExecutor(cpu_count())
 
     def crops(self, positions: NDArray[np.int64], boxes: NDArray[np.float64], size: int) -> Tensor:
-        samples = self._source.samples([self._keys[position] for position in positions])
+        samples = self._source.samples([self._keys[position] for position in map(int, positions)])
 
-        def crop(sample, box: NDArray[np.float64]) -> NDArray[np.uint8]:
+        def crop(sample: Sample, box: NDArray[np.float64]) -> NDArray[np.uint8]:
             picture = decode_picture(sample.media[Modality.IMAGE])
             left, top, right, bottom = box.tolist()
             return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, (left, top, right, bottom)))

@@ -9,6 +9,8 @@ from .clipmem import clip_alignment, clip_alignment_from_means
 from .clusters import grouped_mean_interval
 from .contrast import Contrast, Normalised, contrast_weights, memorization, normalise
 from .dejavu import ObjectRecovery, object_recovery
+from .dejavu_population import PopulationGaps, population_gaps, recall_distribution
+from .dejavu_samples import GapCurve, SampleGaps, sample_gaps
 from .detection import AUC, auc, average_precision, precision_at
 from .heldout import heldout_mean
 from .heldout_error import clip_heldout_se, heldout_standard_error, multimem_heldout_se
@@ -24,12 +26,15 @@ from .unitmem import UnitMemory, UnitMemResult, unit_memorization
 __all__ = [
     "AUC",
     "Contrast",
+    "GapCurve",
     "Interval",
     "LabelSets",
     "ModalityDrop",
     "Normalised",
     "ObjectRecovery",
     "PairedTest",
+    "PopulationGaps",
+    "SampleGaps",
     "UnitMemResult",
     "UnitMemory",
     "auc",
@@ -55,8 +60,11 @@ __all__ = [
     "object_recovery",
     "pair_alignments",
     "paired_test",
+    "population_gaps",
     "precision_at",
     "rank_modalities",
+    "recall_distribution",
+    "sample_gaps",
     "spearman",
     "ssl_alignment",
     "top_overlap",

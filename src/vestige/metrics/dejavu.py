@@ -170,7 +170,8 @@ def _counted(
 def _top_labels(held: Tensor, apart: Tensor | None, top: int) -> Tensor:
     """Bool [n, L]: at most `top` labels a row, by count, then summed distance, then id; only labels that were found.
 
-    Thresholds, not a sort: what is above the top-th count is in; of what ties with it, the nearest; of those, the first.
+    Thresholds, not a sort: what is above the top-th count is in; of what ties with it, the nearest; of these, the
+    first.
     """
     least = held.topk(top, dim=1).values[:, -1:].clamp(min=1)
     chosen, tied = held > least, held == least

@@ -6,10 +6,10 @@
     Wang et al., "Localizing Memorization in SSL Vision Encoders" (NeurIPS 2024), eq. 7.
 
 mu(i, u) is the activation of unit u on sample i after the non-linearity, averaged over tokens or space and over the
-sample's augmented views first. It is a property of one model, not a contrast: 1 for a unit that fires on one sample only,
-0 for one that fires on all alike. max, argmax, sum and count of parts give those of the whole: one pass, O(U) memory,
-any number of machines. The argmax names the sample. The bound [0, 1] holds for activations >= 0; negative ones are
-counted, never clipped.
+sample's augmented views first. It is a property of one model, not a contrast: 1 for a unit that fires on one sample
+only, 0 for one that fires on all alike. max, argmax, sum and count of parts give those of the whole: one pass, O(U)
+memory, any number of machines. The argmax names the sample. The bound [0, 1] holds for activations >= 0; negative ones
+are counted, never clipped.
 
 Shapes: N samples, U units.
 """

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vestige.files import write_text
 from vestige.report import text
-from vestige.report.claim import ROLES, claim, meaning, scored_role
+from vestige.report.claim import ROLES, claim, meaning, names, scored_role
 from vestige.report.gallery import LONGEST_CAPTION, PictureOf, cards, ends, ranked_rows, track
 from vestige.report.histogram import chart, histogram
 
@@ -31,7 +31,12 @@ SUMMARY = (
     *("metric", "model", "data", "samples", "groups", "skipped", "models", "seed", "roles", "planted", "memorized"),
     *("retrieval", "warnings", "version", "command"),
 )
-TITLES = {"clipmem": "CLIPMem", "multimem": "MultiMem", "multimem_mean_pair": "MultiMem (mean pair)", "sslmem": "SSLMem"}
+TITLES = {
+    "clipmem": "CLIPMem",
+    "multimem": "MultiMem",
+    "multimem_mean_pair": "MultiMem (mean pair)",
+    "sslmem": "SSLMem",
+}
 
 
 def build_report(
@@ -63,9 +68,8 @@ def build_report(
     metric = summary["metric"]
     ranked = scored_role(summary)
     score = _floats(scores, metric)
-    most, least = (
-        cards(scores, rows, metric, picture) for rows in ends(score, ranked_rows(scores, ranked), shown)
-    )
+    rows = ranked_rows(scores, ranked)
+    most, least = (cards(scores, end, metric, picture) for end in ends(score, rows, shown))
     script = _script("script.js")
     vega = _script("vega")
     page = _environment().get_template("page.html")
@@ -75,8 +79,10 @@ def build_report(
             summary=summary,
             title=TITLES.get(metric, metric),
             claim=claim(summary),
+            names=names(summary),
             roles=_roles(summary),
             ranked=ranked,
+            ranked_count=int((rows & np.isfinite(score)).sum()),
             unscored=int((~np.isfinite(score)).sum()),
             chart=_chart(scores, score, summary),
             galleries={"most": most, "least": least},
@@ -109,7 +115,7 @@ def _floats(scores: pa.Table, column: str) -> NDArray[np.float64]:
 def _roles(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of the table of roles, with where mean and interval lie on one common line, in percent of its length."""
     rows = [
-        {"role": role, "meaning": meaning(role, summary["models"])}
+        {"role": role, "meaning": meaning(role, names(summary))}
         | {name: text.finite(summary["roles"][role][name]) for name in ("mean", "se", "low", "high")}
         | {"n": summary["roles"][role]["n"]}
         for role in ROLES
@@ -123,7 +129,10 @@ def _roles(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     def place(value: float | None) -> float | None:
         return None if value is None else round(100 * ((value - middle) / length + 0.5), 2)
 
-    return [row | {"at": {name: place(row[name]) for name in ("mean", "low", "high")} | {"zero": place(0.0)}} for row in rows]
+    return [
+        row | {"at": {name: place(row[name]) for name in ("mean", "low", "high")} | {"zero": place(0.0)}}
+        for row in rows
+    ]
 
 
 def _chart(scores: pa.Table, score: NDArray[np.float64], summary: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -133,13 +142,7 @@ def _chart(scores: pa.Table, score: NDArray[np.float64], summary: Mapping[str, A
     found = histogram(series)
     if found is None:
         return None
-    name, models = TITLES.get(summary["metric"], summary["metric"]), summary["models"]
-    if len(models) == 2:
-        f, g = (text.cut(str(model), 24) for model in models)
-        title = [f"{name} score: alignment by {f} minus alignment by {g}", f"← {g} aligns it better   ·   {f} aligns it better →"]
-    else:
-        title = [f"{name} score: alignment by models that saw the sample minus by those that did not"]
-    return {"series": list(found.counts), "specification": chart(found, title=[str(text.visible(t)) for t in title])}
+    return {"series": list(found.counts), "specification": chart(found)}
 
 
 @cache
@@ -153,7 +156,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    for show in (text.number, text.percent, text.interval, text.small):
+    for show in (text.number, text.percent, text.interval, text.small, text.brief):
         environment.filters[show.__name__] = show
     return environment
 

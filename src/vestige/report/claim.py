@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vestige.report.text import finite, interval, number
+from vestige.report.text import brief, finite, interval, number
 
 Summary = Mapping[str, Any]
 
 ROLES = ("candidate", "mixed", "independent", "shared", "external")
 """In the order shown: what is measured first, then its mirror, then the null."""
 
+LONGEST_NAME = 32
+
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence in three parts: what is compared, the number with its interval, the rest."""
+    """One sentence in three parts: what is compared, the number, then its interval and the rest."""
 
     before: str
     effect: str
@@ -37,22 +39,27 @@ def claim(summary: Summary) -> Claim:
         return Claim(
             "No sample that some models saw and others did not has a score: there is nothing to claim.", "", ""
         )
-    known = low is not None and high is not None
-    above = mean > 0 and (not known or low > 0)
-    effect = f"{number(mean)} ({f'95% interval {interval(low, high)}' if known else 'no interval can be given'})"
-    zero = ", and zero lies inside the interval" if known and low <= 0 <= high else ""
-    return Claim(_compared(summary["models"], role, above), effect, f"{zero}{_null(summary)}.")
+    if low is None or high is None:
+        return Claim(_compared(summary, role, False), number(mean), f" (no interval can be given){_null(summary)}.")
+    zero = ", and zero lies inside the interval" if low <= 0 <= high else ""
+    rest = f" (95% interval {interval(low, high)}){zero}{_null(summary)}."
+    return Claim(_compared(summary, role, low > 0), number(mean), rest)
 
 
-def _compared(models: Sequence[str], role: str, above: bool) -> str:
-    if len(models) == 2 and role == "candidate":
-        f, g = models
+def _compared(summary: Summary, role: str, above: bool) -> str:
+    if len(summary["models"]) == 2 and role == "candidate":
+        f, g = names(summary)
         if above:
             return f"{f} aligns the samples it alone saw better than {g} does, by "
         return f"{f} does not clearly align the samples it alone saw better than {g} does: the difference is "
     if above:
         return "Models align a sample better when they saw it in training, by "
     return "Models do not clearly align a sample better when they saw it in training: the difference is "
+
+
+def names(summary: Summary) -> list[str]:
+    """The models by names short enough for a sentence."""
+    return [brief(str(model), LONGEST_NAME) for model in summary["models"]]
 
 
 def _null(summary: Summary) -> str:

@@ -5,7 +5,7 @@ square root (Tukey's rootogram): the null is many times narrower, hence higher, 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vestige.report.text import number, percent
 
-MOST_BINS = 64
+MOST_BINS = 72
 FEWEST_BINS = 12
 HEIGHT = 300
 # Told apart by dashes as well as by colour; the colours are those of style.css, which knows light, dark and paper.
@@ -48,24 +48,33 @@ def histogram(series: Mapping[str, NDArray[np.float64]]) -> Histogram | None:
         return None
     low, high = min(s.min() for s in kept.values()), max(s.max() for s in kept.values())
     typical = float(np.median([len(scores) for scores in kept.values()]))
-    bins = min(MOST_BINS, max(FEWEST_BINS, 2 * math.sqrt(typical)))
-    width = _round_up(float(high - low or abs(high) or 1) / bins)
+    bins = min(MOST_BINS, max(FEWEST_BINS, 3 * math.sqrt(typical)))
+    width = _round(float(high - low or abs(high) or 1) / bins)
     edges = np.arange(math.floor(low / width), math.floor(high / width) + 2) * width
     return Histogram(edges, {name: np.histogram(scores, edges)[0] for name, scores in kept.items()})
 
 
-def _round_up(width: float) -> float:
+def _round(width: float) -> float:
+    """The nearest number with one digit, or 15 and 25."""
     unit = 10.0 ** math.floor(math.log10(width))
-    return next(unit * step for step in (1, 2, 2.5, 5, 10, 20) if unit * step >= width)
+    return unit * min((1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10), key=lambda step: abs(step - width / unit))
 
 
 def outlines(found: Histogram) -> list[dict[str, Any]]:
-    """Corners of the outline of each series: `series, score, share`; a share holds up to the next corner."""
+    """Corners of the outlines of each series: `series, run, score, share`; a share holds up to the next corner.
+
+    Each run of bins that are not empty is an outline of its own, which begins and ends at zero.
+    """
     rows = []
     for name, counts in found.counts.items():
-        edges = [found.edges[0], *found.edges]
-        shares = [0.0, *(counts / counts.sum()), 0.0]
-        rows += [{"series": name, "score": _short(e), "share": _short(s)} for e, s in zip(edges, shares, strict=True)]
+        full = np.flatnonzero(counts)
+        for run, bins in enumerate(np.split(full, np.flatnonzero(np.diff(full) > 1) + 1)):
+            edges = found.edges[[bins[0], *bins, bins[-1] + 1]]
+            shares = [0.0, *(counts[bins] / counts.sum()), 0.0]
+            rows += [
+                {"series": name, "run": run, "score": _short(edge), "share": _short(share)}
+                for edge, share in zip(edges, shares, strict=True)
+            ]
     return rows
 
 
@@ -85,25 +94,21 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def chart(found: Histogram, *, title: Sequence[str]) -> dict[str, Any]:
-    """A Vega-Lite specification; its datasets are `outlines` and `columns`.
-
-    Args:
-        found: the histogram.
-        title: lines under the horizontal axis.
-    """
+def chart(found: Histogram) -> dict[str, Any]:
+    """A Vega-Lite specification with the datasets `outlines` and `columns`; the horizontal axis is named by the page."""
     names = list(found.counts)
     colours = alt.Scale(domain=names, range=[f"var(--{name})" for name in names])
     dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
     across = alt.Scale(domain=[_short(found.edges[0]), _short(found.edges[-1])], nice=False)
     corners = alt.Chart(alt.InlineData(values=outlines(found), name="outlines")).encode(
-        x=alt.X("score:Q", scale=across, axis=alt.Axis(title=list(title))),
+        x=alt.X("score:Q", scale=across, axis=alt.Axis(title=None)),
         y=alt.Y(
             "share:Q",
             stack=None,
             scale=alt.Scale(type="sqrt"),
             axis=alt.Axis(title="share of the role, square-root scale", format="~%", tickCount=6),
         ),
+        detail="run:N",
     )
     areas = corners.mark_area(interpolate="step-after", fillOpacity=0.14).encode(
         fill=alt.Fill("series:N", legend=None, scale=colours)
@@ -140,7 +145,6 @@ def _configuration() -> dict[str, Any]:
         "titleFontWeight": "normal",
     }
     return {
-        "font": "system-ui, sans-serif",
         "background": "transparent",
         # The picture is described as a whole, and the table beside it holds its numbers.
         "aria": False,

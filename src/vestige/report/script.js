@@ -14,20 +14,15 @@
       defaultStyle: false,
       tooltip: { theme: "page", disableDefaultStyle: true },
     });
-    const outlines = view.data("outlines").map(({ series, score, share }) => ({ series, score, share }));
+    const outlines = view.data("outlines").map(({ series, run, score, share }) => ({ series, run, score, share }));
 
-    const choose = () => {
-      const hidden = new Set(
-        [...legend.querySelectorAll('[aria-pressed="false"]')].map((button) => button.dataset.series),
-      );
-      const shown = outlines.filter((row) => !hidden.has(row.series));
-      view.change("outlines", vega.changeset().remove(() => true).insert(shown)).runAsync();
-    };
+    // A series switched off leaves the chart, and the vertical scale fits what stays.
     legend.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
       button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "false");
-      choose();
+      const off = [...legend.querySelectorAll('[aria-pressed="false"]')].map((other) => other.dataset.series);
+      view.data("outlines", outlines.filter((row) => !off.includes(row.series))).runAsync();
     });
   };
 

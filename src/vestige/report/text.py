@@ -25,6 +25,11 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+def brief(name: str, most: int) -> str:
+    """A name or path with its beginning and its end, an ellipsis in the middle where it is longer."""
+    return name if len(name) <= most else f"{name[: most // 3]}…{name[-(most - 1 - most // 3) :]}"
+
+
 def finite(value: float | None) -> float | None:
     """The number, or None where it is missing, NaN or infinite."""
     return value if value is not None and math.isfinite(value) else None
@@ -53,8 +58,8 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
 
 
 def small(value: float | None) -> str:
-    """A p- or q-value with its sign of comparison: `= 0.012`, `< 0.001`; a dash where there is none."""
+    """A p- or q-value: `0.012`, `< 0.001`; a dash where there is none."""
     value = finite(value)
     if value is None:
         return MISSING
-    return "< 0.001" if value < 0.001 else f"= {number(value)}"
+    return "< 0.001" if value < 0.001 else number(value)

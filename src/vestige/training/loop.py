@@ -113,8 +113,7 @@ def train_block(
         for epoch in range(first, config.epochs):
             losses: dict[str, list[float]] = {name: [] for name in states}
             batches = epoch_batches(slots, pairs, View(seed, epoch), config.batch_size)
-            step = epoch * steps
-            for step, batch in enumerate(batches, start=step):
+            for step, batch in enumerate(batches, start=epoch * steps):
                 rate = learning_rate(config, step, steps)
                 for (name, state), rows in zip(states.items(), batch.members, strict=True):
                     # Dropout, where a model has it, is drawn alike for all models of the block, and again on resuming.
@@ -125,6 +124,7 @@ def train_block(
                         raise VestigeError(_diverged(name, loss, epoch, step, seen, config))
                     losses[name].append(loss)
                 advance()
+            step = (epoch + 1) * steps - 1
             for name, log in logs.items():
                 _write_log(log, states[name].model, losses[name], learning_rate(config, step, steps), step)
             checkpoints.save(checkpoint_directory, epoch + 1, states)

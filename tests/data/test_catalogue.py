@@ -1,0 +1,103 @@
+"""One pass over a source: what is unreadable, what belongs together, what is kept."""
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vestige.data import catalogue as module
+from vestige.data import open_source
+from vestige.data.catalogue import joined_groups, open_canvases, read_catalogue
+from vestige.data.pictures import CanvasPictures, FilePictures
+from vestige.data.twemoji import Twemoji
+from vestige.errors import VestigeError
+
+
+def test_reads_all_and_lists_what_it_cannot(make_folder, tmp_path):
+    folder = make_folder(6)
+    (folder / "0001.png").write_bytes(b"")
+    (folder / "0004.png").write_bytes((folder / "0004.png").read_bytes()[:60])
+    source = open_source(f"folder:{folder}")
+    (folder / "0003.png").unlink()
+    found = read_catalogue(source, tmp_path / "pass", side=24)
+    assert found.keys == ("0000", "0002", "0005")
+    assert {key: reason.split(":")[0] for key, reason in found.skipped} == {
+        "0001": "the file is empty (0 bytes)",
+        "0003": "No such file or directory",
+        "0004": "not a readable picture",
+    }
+    assert found.sizes.tolist() == [[24, 24]] * 3
+    canvases = open_canvases(tmp_path / "pass")
+    for key, row in zip(found.keys, found.rows, strict=True):
+        np.testing.assert_array_equal(canvases[row].transpose(1, 2, 0), np.asarray(Image.open(folder / f"{key}.png")))
+
+
+def test_identical_bytes_share_a_group(make_folder, tmp_path):
+    folder = make_folder(4)
+    shutil.copy(folder / "0000.png", folder / "0003.png")
+    found = read_catalogue(open_source(f"folder:{folder}"), tmp_path / "pass", side=None)
+    assert found.groups == ("0000", "0001", "0002", "0000")
+
+
+def test_a_pass_is_taken_up_where_it_was(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 2)
+    source = open_source(f"folder:{make_folder(7)}")
+    whole = read_catalogue(source, tmp_path / "whole", side=8)
+    read_catalogue(source, tmp_path / "part", side=8)
+    (tmp_path / "part" / "samples-00002.parquet").unlink()
+    canvases = np.load(tmp_path / "part" / "canvases.npy", mmap_mode="r+")
+    canvases[:4], canvases[4:6] = 1, 2
+    canvases.flush()
+    again = read_catalogue(source, tmp_path / "part", side=8)
+    assert (again.keys, again.groups) == (whole.keys, whole.groups)
+    redone = open_canvases(tmp_path / "part")
+    assert (redone[:4] == 1).all()
+    np.testing.assert_array_equal(redone[4:6], open_canvases(tmp_path / "whole")[4:6])
+
+
+def test_other_samples_are_not_mixed_in(make_folder, tmp_path):
+    read_catalogue(open_source(f"folder:{make_folder(3)}"), tmp_path / "pass", side=8)
+    with pytest.raises(VestigeError, match="have changed"):
+        read_catalogue(open_source(f"folder:{make_folder(4, 'more')}"), tmp_path / "pass", side=8)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30))
+def test_groups_are_joined_as_connected_components(pairs):
+    groups = joined_groups([(f"g{group}", f"c{content}") for group, content in pairs])
+    # Literal: spread the smallest label along shared groups and contents until nothing changes.
+    label = list(range(len(pairs)))
+    for _ in pairs:
+        for i, (group, content) in enumerate(pairs):
+            for j, (other_group, other_content) in enumerate(pairs):
+                if group == other_group or content == other_content:
+                    label[i] = label[j] = min(label[i], label[j])
+    for i in range(len(pairs)):
+        for j in range(len(pairs)):
+            assert (groups[i] == groups[j]) == (label[i] == label[j])
+
+
+def test_canvases_and_files_give_the_same_views(make_folder, tmp_path):
+    source = open_source(f"folder:{make_folder(5)}")
+    found = read_catalogue(source, tmp_path / "pass", side=24)
+    kept = CanvasPictures(open_canvases(tmp_path / "pass"), found.rows, found.sizes)
+    files = FilePictures(source, found.keys, found.sizes)
+    positions, boxes = np.array([4, 0, 4]), np.array([[0.0, 0, 24, 24], [2, 1, 24, 23], [1, 2, 23, 24]])
+    assert (kept.crops(positions, boxes, 16) - files.crops(positions, boxes, 16)).abs().mean() < 0.004
+
+
+def test_twemoji_is_what_it_says():
+    source = Twemoji()
+    assert len(source) == 3953
+    (sample,) = source.samples(["1f44d-1f3fd"])
+    assert sample.group == "1f44d"
+    assert sample.captions[0] == "thumbs up medium skin tone"
+    (aliased,) = source.samples(["1f44d"])
+    assert aliased.captions[0] == "thumbs up"
+    assert "+1" in aliased.captions
+    assert next(Twemoji("de").samples(["1f44d"])).captions == ("daumen hoch",)
+    with pytest.raises(VestigeError, match="no captions in language 'xx'; there are: en"):
+        Twemoji("xx")
