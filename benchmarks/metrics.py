@@ -1,9 +1,9 @@
 """Time of the metrics against their printed formulas, on this machine: `python benchmarks/metrics.py`.
 
-The alignments are compared with the literal formula in vectorised form: one product of matrices for every similarity of
-samples and held-out samples, one for every crossing of views, then the means. Deja Vu is compared with sets in Python, one
-target at a time. Both sides get the same tensors, types and threads, take the best of several repetitions, and must agree.
-Our side includes its checks of the inputs; the other has none.
+The alignments are compared with the literal formula in vectorised form: products of matrices for the similarities of all
+samples with all held-out samples and for all crossings of views, then the means. Deja Vu is compared with sets in
+Python, one target at a time. Both sides get the same tensors, types and threads and take the best of as many runs as fit
+in some seconds. Our side includes its checks of the inputs; the other has none.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise, product
 
 import torch
 from rich.console import Console
@@ -30,8 +30,6 @@ from vestige.metrics import (
     unit_memorization,
 )
 
-LONG = 5.0  # seconds after which a repetition is not repeated
-
 
 @dataclass(frozen=True)
 class Row:
@@ -43,23 +41,22 @@ class Row:
     difference: float
 
 
-def best_of(repetitions: int, run: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    """The least time of several runs, and the result."""
-    least, result = math.inf, None
-    for _ in range(repetitions):
+def best_of(seconds: float, run: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    """The least time of as many runs as fit in some seconds, at least one, and the result."""
+    least, begin = math.inf, time.perf_counter()
+    while True:
         start = time.perf_counter()
         result = run()
-        least = min(least, time.perf_counter() - start)
-        if least > LONG:
-            break
-    assert result is not None
-    return least, result
+        end = time.perf_counter()
+        least = min(least, end - start)
+        if end - begin > seconds:
+            return least, result
 
 
-def compare(what: str, literal: Callable[[], Tensor], ours: Callable[[], Tensor], repetitions: int) -> Row:
+def compare(what: str, literal: Callable[[], Tensor], ours: Callable[[], Tensor], seconds: float) -> Row:
     """Both sides timed and held against each other."""
-    slow, expected = best_of(repetitions, literal)
-    fast, found = best_of(2 * repetitions, ours)
+    slow, expected = best_of(seconds, literal)
+    fast, found = best_of(seconds, ours)
     return Row(what, slow, fast, float((expected.double() - found.double()).nan_to_num().abs().max()))
 
 
@@ -86,14 +83,14 @@ def clip_rows(options: argparse.Namespace) -> Iterable[Row]:
         "CLIP alignment, no views",
         lambda: (image * text).sum(1) - against(image, other_text) - against(text, other_image),
         lambda: clip_alignment(image, text, other_image, other_text),
-        options.repetitions,
+        options.seconds,
     )
     image_views, text_views = unit(5, n, v, d), unit(6, n, v, d)
     yield compare(
         f"CLIP alignment, {v} x {v} views",
         lambda: crossing(image_views, text_views) - against(image, other_text) - against(text, other_image),
         lambda: clip_alignment(image, text, other_image, other_text, image_views=image_views, text_views=text_views),
-        options.repetitions,
+        options.seconds,
     )
     yield compare(
         f"CLIP alignment, {v} x {v} views in all terms",
@@ -111,21 +108,20 @@ def clip_rows(options: argparse.Namespace) -> Iterable[Row]:
             text_views=text_views,
             augment_heldout_terms=True,
         ),
-        options.repetitions,
+        options.seconds,
     )
     second = [unit(k + 10, rows, d) for k, rows in enumerate((n, n, h, h))]
-    models = list(zip((image, text, other_image, other_text), second, strict=True))
+    images, texts, other_images, other_texts = zip((image, text, other_image, other_text), second, strict=True)
 
     def table() -> Tensor:
-        f, g = zip(*models, strict=True)
-        terms = f[0] @ f[3].T + f[1] @ f[2].T - g[0] @ g[3].T - g[1] @ g[2].T
-        return terms.std(1) / math.sqrt(h)
+        f, g = ((images[m] @ other_texts[m].T + texts[m] @ other_images[m].T) for m in range(2))
+        return (f - g).std(1) / math.sqrt(h)
 
     yield compare(
         "CLIPMem, error from the held-out set, 2 models",
         table,
-        lambda: clip_heldout_se(*models, torch.tensor([1.0, -1.0])),
-        options.repetitions,
+        lambda: clip_heldout_se(images, texts, other_images, other_texts, torch.tensor([1.0, -1.0])),
+        options.seconds,
     )
 
 
@@ -150,29 +146,32 @@ def multimem_rows(options: argparse.Namespace) -> Iterable[Row]:
         f"MultiMem cmc, 3 modalities, {v} views",
         cmc,
         lambda: cross_modal_consistency(x, z, views=views),
-        options.repetitions,
+        options.seconds,
     )
     yield compare(
         f"MultiMem pairwise, 3 modalities, {v} views",
         lambda: pairs() / 2,
         lambda: cross_modal_consistency(x, z, views=views, variant="pairwise"),
-        options.repetitions,
+        options.seconds,
     )
     yield compare(
         f"MultiMem mean_pair, 3 modalities, {v} views",
         lambda: pairs() / 3,
         lambda: cross_modal_consistency(x, z, views=views, variant="mean_pair"),
-        options.repetitions,
+        options.seconds,
     )
 
     def table() -> Tensor:
-        return sum(x[j] @ z[k].T for j in names for k in names).std(1) / 2 / math.sqrt(h)  # type: ignore[union-attr]
+        terms = torch.zeros(n, h)
+        for j, k in product(names, names):
+            terms += x[j] @ z[k].T
+        return terms.std(1) / 2 / math.sqrt(h)
 
     yield compare(
         "MultiMem cmc, error from the held-out set, 1 model",
         table,
         lambda: multimem_heldout_se([x], [z], torch.ones(1)),
-        options.repetitions,
+        options.seconds,
     )
 
 
@@ -184,7 +183,7 @@ def other_rows(options: argparse.Namespace) -> Iterable[Row]:
         f"SSL alignment, {v} views",
         lambda: -(views.unsqueeze(1) - views.unsqueeze(2)).norm(dim=-1).sum((1, 2)) / (v * (v - 1)),
         lambda: ssl_alignment(views),
-        options.repetitions,
+        options.seconds,
     )
     fired = torch.randn(n, 4 * d, generator=torch.Generator().manual_seed(2)).relu()
 
@@ -194,7 +193,7 @@ def other_rows(options: argparse.Namespace) -> Iterable[Row]:
         rest = (fired * others).sum(0) / (n - 1)
         return (top - rest) / (top + rest)
 
-    yield compare(f"UnitMem, {4 * d} units", leave_one_out, lambda: unit_memorization(fired), options.repetitions)
+    yield compare(f"UnitMem, {4 * d} units", leave_one_out, lambda: unit_memorization(fired), options.seconds)
 
 
 def dejavu_rows(options: argparse.Namespace) -> Iterable[Row]:
@@ -210,7 +209,7 @@ def dejavu_rows(options: argparse.Namespace) -> Iterable[Row]:
 
     def as_sets(found: LabelSets) -> list[set[int]]:
         ends, flat = found.offsets.tolist(), found.labels.tolist()
-        return [set(flat[low:high]) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+        return [set(flat[low:high]) for low, high in pairwise(ends)]
 
     pool, truth = draw(public, 7), draw(n, 4)
     neighbours = torch.randint(public, (n, k), generator=generator)
@@ -229,10 +228,10 @@ def dejavu_rows(options: argparse.Namespace) -> Iterable[Row]:
         return torch.stack([found.recall, found.precision])
 
     yield compare(
-        f"Deja Vu, {n:,} targets, k = {k}, {labels:,} labels, against sets in Python",
+        f"Deja Vu, {n:,} targets, k = {k}, {labels:,} labels",
         by_sets,
         ours,
-        options.repetitions,
+        options.seconds,
     )
 
 
@@ -251,9 +250,9 @@ def parse() -> argparse.Namespace:
         ("neighbours", 100),
         ("labels", 1000),
         ("public", 50_000),
-        ("repetitions", 5),
     ):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default {value}")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each side of each row; default 2")
     return parser.parse_args()
 
 
@@ -268,18 +267,12 @@ def main() -> None:
     table = Table("what", title=title)
     for column in ("literal (ms)", "ours (ms)", "ratio", "difference"):
         table.add_column(column, justify="right")
-    for section in SECTIONS:
-        for row in section(options):
-            with console.status(row.what):
-                ratio = row.literal / row.ours
-                cells = (
-                    f"{1e3 * row.literal:,.1f}",
-                    f"{1e3 * row.ours:,.2f}",
-                    f"{ratio:,.0f}x",
-                    f"{row.difference:.0e}",
-                )
-            table.add_row(row.what, *cells)
-        table.add_section()
+    with console.status("timing"):
+        for section in SECTIONS:
+            for row in section(options):
+                times = (f"{1e3 * row.literal:,.1f}", f"{1e3 * row.ours:,.2f}", f"{row.literal / row.ours:,.0f}x")
+                table.add_row(row.what, *times, f"{row.difference:.0e}")
+            table.add_section()
     console.print(table)
 
 

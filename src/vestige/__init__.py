@@ -2,6 +2,7 @@
 
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config
 from vestige.data import Source, open_source
+from vestige.data.memory import SampleList
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore, TensorEmbeddings
 from vestige.errors import VestigeError
@@ -30,6 +31,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "Sample",
+    "SampleList",
     "Source",
     "TensorEmbeddings",
     "TrainingConfig",

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import tyro
 from rich.text import Text
+from safetensors import SafetensorError
 
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
@@ -61,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _refuse(f"{error.strerror}: {error.filename}: name another place with --out")
         raise
+    except SafetensorError as error:
+        if f"os error {errno.ENOSPC}" not in str(error):
+            raise
+        return _refuse("no space left on the disk: free some and give the same command again to go on")
     except MemoryError:
         return _refuse("out of memory: lower the batch size, or choose a smaller model")
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Every kind of picture becomes upright 8-bit RGB on white, or a reason."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -107,8 +108,8 @@ def test_missing_files_and_folders(tmp_path):
 
 SEEDS = [
     as_bytes(Image.effect_noise((24, 24), 90).convert(mode), kind)
-    for mode, kind in (("RGB", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("RGB", "WEBP"), ("P", "GIF"), ("RGB", "TIFF"), ("RGB", "BMP"))
-]  # fmt: skip
+    for mode, kind in zip(["RGB"] * 5 + ["P"] * 2, ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PNG"], strict=True)
+]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -117,10 +118,8 @@ def test_damaged_files_give_a_picture_or_a_reason(seed, damage, cut):
     data = bytearray(seed)
     for place, value in damage:
         data[int(place * (len(data) - 1))] = value
-    try:
+    with contextlib.suppress(UnreadableMedia):
         assert decode_picture(bytes(data[: max(1, int(cut * len(data)))])).mode == "RGB"
-    except UnreadableMedia as reason:
-        assert str(reason)
 
 
 def test_the_limit_is_below_pillows():

@@ -44,7 +44,7 @@ def test_the_seed_makes_the_weights(small_model):
 
 
 def test_openclip_loads_what_is_saved(saved):
-    model, folder = saved
+    _, folder = saved
     loaded, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(["a picture of noise"])
     encoder = OpenCLIPEncoder.load(folder)

@@ -4,6 +4,7 @@ The pass decodes every picture once. It lists what cannot be decoded, joins the 
 keeps each picture as a small canvas in a memory-mapped file, so that no later epoch or model decodes it again.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,13 @@ def _read_shards(
 def _canvas_file(file: Path, length: int, side: int) -> np.memmap:
     shape = (length, 3, side, side)
     if not file.exists():
+        needed, free = 3 * length * side * side, shutil.disk_usage(file.parent).free
+        if needed > free:
+            # A memory-mapped file on a full disk ends the process without a word.
+            raise VestigeError(
+                f"{file.parent}: the decoded pictures take {needed:,} bytes and {free:,} are free: free some space, or"
+                " lower data.cache_gigabytes to decode them anew each epoch"
+            )
         with replacing(file) as temporary:
             np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
     canvases = np.lib.format.open_memmap(file, mode="r+")

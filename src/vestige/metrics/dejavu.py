@@ -15,6 +15,7 @@ count of bits. With many labels and few a picture (and for the top labels) they 
 Shapes: N targets, k neighbours, P public pictures, L labels, W words of 64 labels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +24,8 @@ from torch import Tensor
 from . import checks
 from .labelsets import LabelSets, bit_count
 
-BLOCK = 8192  # targets whose sets are held as bits at a time
-CELLS = 200_000  # words gathered at a time: what stays in a core's cache
+BLOCK = 4096  # targets whose sets are held as bits at a time
+CELLS = 32_768  # words gathered at a time: 256 KiB stay in a core's cache
 TABLE_BYTES = 1 << 30  # the largest table of public sets as bits
 CELLS_COUNTED = 4_000_000  # cells of targets by labels held at a time
 
@@ -103,31 +104,35 @@ def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tu
     """|N & gt| and |N| with N all labels of the neighbours; both [N]."""
     n, k = neighbours.shape
     table = public.bits(0, len(public))
-    words = table.shape[1]
-    step = max(1, CELLS // max(1, k * words))
-    gathered = table.new_empty(step * k, words)
     correct, predicted = table.new_zeros(n), table.new_zeros(n)
-    for start in range(0, n if k else 0, BLOCK):
+
+    def block(start: int) -> None:
         stop = min(start + BLOCK, n)
-        found = table.new_empty(stop - start, words)
-        for low in range(start, stop, step):
-            high = min(low + step, stop)
-            rows = gathered[: (high - low) * k]
-            torch.index_select(table, 0, neighbours[low:high].reshape(-1), out=rows)
-            _or_rows(rows.view(high - low, k, words), found[low - start : high - start])
+        found = _or_of_rows(table, neighbours[start:stop])
         predicted[start:stop] = bit_count(found)
         correct[start:stop] = bit_count(found & ground_truth.bits(start, stop))
+
+    # Operations on what fits in a core's cache are too small for torch to share among threads: the blocks are shared.
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(block, range(0, n if k else 0, BLOCK)))
     return correct, predicted
 
 
-def _or_rows(sets: Tensor, out: Tensor) -> None:
-    """Out [n, W] = bitwise or over the k of sets [n, k, W], halving k at each step; sets are overwritten."""
-    k = sets.shape[1]
-    while k > 1:
-        half = k // 2
-        sets[:, :half].bitwise_or_(sets[:, k - half : k])
-        k -= half
-    out.copy_(sets[:, 0])
+def _or_of_rows(table: Tensor, rows: Tensor) -> Tensor:
+    """Bitwise or [n, W] of the rows [n, k] of a table [P, W]: gathered, then halved again and again."""
+    (n, k), words = rows.shape, table.shape[1]
+    step = max(1, CELLS // (k * words))
+    gathered, found = table.new_empty(step, k, words), table.new_empty(n, words)
+    for near, out in zip(rows.split(step), found.split(step), strict=True):
+        sets = gathered[: len(near)]
+        torch.index_select(table, 0, near.reshape(-1), out=sets.view(-1, words))
+        left = k
+        while left > 1:
+            half = left // 2
+            sets[:, :half].bitwise_or_(sets[:, left - half : left])
+            left -= half
+        out.copy_(sets[:, 0])
+    return found
 
 
 def _counted(

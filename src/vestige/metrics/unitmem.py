@@ -24,6 +24,7 @@ from . import checks
 
 Rest = Literal["mean", "median"]
 NOBODY = torch.iinfo(torch.long).max
+ROWS = 256  # samples taken in at a time: their float64 copy stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,8 @@ class UnitMemory:
         checks.numbers("activations", activations, "[n, U]", (None, self.max.numel()), like=self.max)
         checks.integers("index", index, "[n]", (activations.shape[0],), low=0)
         checks.device("index", index, activations)
-        if not len(index):
-            return
-        if bool((index.diff() < 0).any()):
-            index, order = index.sort()
-            activations = activations.index_select(0, order)
-        # Of equal activations torch names the first, which is the one of smallest index.
-        largest, row = activations.max(0)
-        self._raise_to(largest.double(), index[row])
-        self.sum += activations.sum(0, dtype=torch.float64)
-        self.negative += (activations < 0).sum(0)
-        self.n += len(index)
+        for part, names in zip(activations.split(ROWS), index.split(ROWS), strict=True):
+            self._take(part.double(), names)
 
     def merge(self, other: "UnitMemory") -> None:
         """Take in the samples of another state of the same units; the order of merging does not change max or argmax.
@@ -112,6 +104,18 @@ class UnitMemory:
         total = self.max + rest
         score = ((self.max - rest) / total).where(total != 0, torch.nan)
         return UnitMemResult(score, self.argmax.clone(), self.n, self.negative.clone(), total == 0)
+
+    def _take(self, part: Tensor, names: Tensor) -> None:
+        if not len(names):
+            return
+        largest = part.amax(0)
+        row, unit = (part == largest.where(largest >= self.max, torch.inf)).nonzero(as_tuple=True)
+        first = torch.full_like(self.argmax, NOBODY).scatter_reduce_(0, unit, names[row], "amin")
+        self._raise_to(largest, first)
+        self.sum += part.sum(0)
+        if bool(part.amin() < 0):
+            self.negative += (part < 0).sum(0)
+        self.n += len(names)
 
     def _raise_to(self, largest: Tensor, index: Tensor) -> None:
         ours = (self.max > largest) | ((self.max == largest) & (self.argmax <= index))

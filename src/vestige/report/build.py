@@ -23,14 +23,16 @@ from numpy.typing import NDArray
 from vestige.files import write_text
 from vestige.report import text
 from vestige.report.claim import ROLES, claim, meaning, names, scored_role
-from vestige.report.gallery import LONGEST_CAPTION, PictureOf, cards, ends, ranked_rows, track
+from vestige.report.gallery import LONGEST_CAPTION, PictureOf, cards, ends, ranked_rows
 from vestige.report.histogram import chart, histogram
+from vestige.report.track import Track
 
 COLUMNS = ("key", "role", "align_in", "align_out", "q_value", "caption", "planted")
 SUMMARY = (
     *("metric", "model", "data", "samples", "groups", "skipped", "models", "seed", "roles", "planted", "memorized"),
     *("retrieval", "warnings", "version", "command"),
 )
+ENDS = ("mean", "low", "high")
 TITLES = {
     "clipmem": "CLIPMem",
     "multimem": "MultiMem",
@@ -69,9 +71,9 @@ def build_report(
     ranked = scored_role(summary)
     score = _floats(scores, metric)
     rows = ranked_rows(scores, ranked)
+    roles = _roles(summary)
     most, least = (cards(scores, end, metric, picture) for end in ends(score, rows, shown))
-    script = _script("script.js")
-    vega = _script("vega")
+    vega, script = _script(_vega()), _script(_resource("script.js"))
     page = _environment().get_template("page.html")
     write_text(
         out,
@@ -80,13 +82,14 @@ def build_report(
             title=TITLES.get(metric, metric),
             claim=claim(summary),
             names=names(summary),
-            roles=_roles(summary),
+            roles=roles,
             ranked=ranked,
             ranked_count=int((rows & np.isfinite(score)).sum()),
             unscored=int((~np.isfinite(score)).sum()),
             chart=_chart(scores, score, summary),
             galleries={"most": most, "least": least},
-            track=track(most, least),
+            role_track=Track.of([0.0, *(row[name] for row in roles for name in ENDS)]),
+            card_track=Track.of(value for card in (*most, *least) for value in (card.align_in, card.align_out)),
             config=config,
             longest_caption=LONGEST_CAPTION,
             style=Markup(_resource("style.css")),
@@ -113,25 +116,16 @@ def _floats(scores: pa.Table, column: str) -> NDArray[np.float64]:
 
 
 def _roles(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table of roles, with where mean and interval lie on one common line, in percent of its length."""
-    rows = [
-        {"role": role, "meaning": meaning(role, names(summary))}
-        | {name: text.finite(summary["roles"][role][name]) for name in ("mean", "se", "low", "high")}
-        | {"n": summary["roles"][role]["n"]}
+    """Rows of the table of roles: `role, meaning, n, mean, low, high`."""
+    return [
+        {
+            "role": role,
+            "meaning": meaning(role, names(summary)),
+            "n": summary["roles"][role]["n"],
+            **{name: text.finite(summary["roles"][role][name]) for name in ENDS},
+        }
         for role in ROLES
         if role in summary["roles"]
-    ]
-    values = [row[name] for row in rows for name in ("mean", "low", "high") if row[name] is not None] + [0.0]
-    low, high = min(values), max(values)
-    length = (high - low) * 1.08 or 1.0
-    middle = (low + high) / 2
-
-    def place(value: float | None) -> float | None:
-        return None if value is None else round(100 * ((value - middle) / length + 0.5), 2)
-
-    return [
-        row | {"at": {name: place(row[name]) for name in ("mean", "low", "high")} | {"zero": place(0.0)}}
-        for row in rows
     ]
 
 
@@ -162,19 +156,24 @@ def _environment() -> Environment:
 
 
 def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("vestige.report").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def _script(name: str) -> Markup:
-    """Text of a script of the page: our own, or Vega with what it is drawn by.
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed; building it takes a second or two."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
+def _script(source: str) -> Markup:
+    """A script as the content of an element.
 
     Raises:
-        ValueError: it holds what would end its element, or what an HTML parser would change.
+        ValueError: it holds what would end the element, or what an HTML parser would change.
     """
-    source = vl_convert.javascript_bundle() if name == "vega" else _resource(name)
-    if any(found in source.lower() for found in ("</script", "<!--", "\r", "\0")):
-        raise ValueError(f"{name}: cannot stand in a <script> element as it is")
+    found = [part for part in ("</script", "<!--", "\r", "\0") if part in source.lower()]
+    if found:
+        raise ValueError(f"a script with {found} cannot stand in a <script> element")
     return Markup(source)
 
 

@@ -87,7 +87,7 @@ def meaning(role: str, models: Sequence[str]) -> str:
             "candidate": f"seen by {f} only",
             "independent": f"seen by {g} only",
             "shared": f"seen by {f} and {g}",
-            "external": f"seen by neither",
+            "external": "seen by neither",
         }
     else:
         words = {

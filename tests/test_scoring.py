@@ -1,0 +1,78 @@
+"""Scoring with models somebody trained: from Python, with callables, on samples in memory."""
+
+import numpy as np
+import pytest
+import torch
+
+import vestige
+from drawings import draw
+from vestige.metrics import clip_alignment
+from vestige.samples import Modality, Sample
+
+
+def samples(first: int, count: int) -> vestige.SampleList:
+    made = []
+    for number in range(first, first + count):
+        picture, caption = draw(number)
+        made.append(Sample(f"{number - first}", f"{number}", {Modality.IMAGE: picture}, (caption,)))
+    return vestige.SampleList(made)
+
+
+def preprocess(picture):
+    return torch.from_numpy(np.array(picture.resize((4, 4)), dtype=np.float32)).flatten() / 255 + 0.01
+
+
+def tokenize(texts):
+    return torch.tensor([[len(text), text.count("r"), text.count("e"), ord(text[2])] for text in texts]).float()
+
+
+def encoder(seed: int) -> vestige.CallableEncoder:
+    image, text = (torch.randn(n, 5, generator=torch.Generator().manual_seed(seed + n)) for n in (48, 4))
+    return vestige.CallableEncoder(lambda x: x @ image, lambda x: x @ text, preprocess, tokenize)
+
+
+def test_five_lines():
+    f, g = encoder(1), encoder(2)
+    data, heldout = samples(0, 12), samples(12, 25)
+    table = vestige.score(f, g, data, heldout)
+
+    def alignment(model):
+        def embedded(source):
+            prepared = [model.prepare(sample, None) for sample in source.samples(source.keys())]
+            return model.encode({m: torch.stack([p[m] for p in prepared]) for m in (Modality.IMAGE, Modality.TEXT)})
+
+        own, away = embedded(data), embedded(heldout)
+        return clip_alignment(own["image"], own["text"], away["image"], away["text"])
+
+    expected = alignment(f) - alignment(g)
+    np.testing.assert_allclose(table["clipmem"].to_pylist()[:12], expected, atol=1e-5)
+    assert table["caption"].to_pylist()[0] == "a red square number 0"
+    assert table["key"].to_pylist()[12] == "heldout:0"
+    assert table["p_value"].null_count == 25
+
+
+def test_unreadable_samples_are_left_out():
+    broken = Sample("broken", "broken", {Modality.IMAGE: b"no picture"}, ("x",))
+    data = vestige.SampleList([*samples(0, 3).samples(["0", "1", "2"]), broken])
+    table = vestige.score(encoder(1), encoder(2), data, samples(12, 4))
+    assert table["key"].to_pylist()[:4] == ["0", "1", "2", "heldout:0"]
+
+
+def test_held_out_samples_may_not_be_among_the_data():
+    with pytest.raises(vestige.VestigeError, match="share the sample '0'"):
+        vestige.score(encoder(1), encoder(2), samples(0, 3), samples(0, 3))
+    # The same key for another sample is no overlap.
+    vestige.score(encoder(1), encoder(2), samples(0, 3), samples(3, 3))
+
+
+def test_a_model_is_not_contrasted_with_itself():
+    f = encoder(1)
+    with pytest.raises(vestige.VestigeError, match="same model"):
+        vestige.score(f, f, samples(0, 3), samples(3, 3))
+
+
+def test_two_samples_of_one_key():
+    (one,) = samples(0, 1).samples(["0"])
+    (other,) = samples(5, 1).samples(["0"])
+    with pytest.raises(vestige.VestigeError, match="share the key '0'"):
+        vestige.SampleList([one, other])

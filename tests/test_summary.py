@@ -1,0 +1,81 @@
+"""The numbers of the report."""
+
+import pyarrow as pa
+import pytest
+import torch
+
+from vestige.metrics import auc, mean_interval
+from vestige.scores import Heldout
+from vestige.summary import held_out_retrieval, summarise
+
+ROLES = ["candidate"] * 6 + ["shared"] * 4 + ["external"] * 4
+SCORES = [0.9, 0.8, 0.1, 0.3, 0.2, None, 0.0, 0.1, -0.1, 0.0, 0.2, 0.2, 0.2, 0.2]
+
+
+def table(**change) -> pa.Table:
+    columns = {
+        "key": [str(number) for number in range(14)],
+        "group": [str(number) for number in range(14)],
+        "role": ROLES,
+        "clipmem": SCORES,
+        "q_value": [0.01, 0.05, 0.2, 0.06, None, None] + [None] * 8,
+        "caption": ["x"] * 14,
+        "planted": [True, True] + [False] * 12,
+    }
+    return pa.table(columns | change)
+
+
+def test_means_and_intervals_by_role():
+    found = summarise(table(), ("f", "g"))
+    expected = mean_interval(torch.tensor([0.9, 0.8, 0.1, 0.3, 0.2], dtype=torch.float64))
+    assert found["roles"]["candidate"] == pytest.approx(
+        {"n": 5, "mean": expected.mean, "se": expected.se, "low": expected.low, "high": expected.high}
+    )
+    assert "independent" not in found["roles"]
+    assert (found["metric"], found["samples"], found["groups"]) == ("clipmem", 14, 14)
+
+
+def test_groups_are_the_units():
+    """A group tells less than as many single samples: pairs of equal samples have the interval of the pairs."""
+    scores = [value for value in (0.1, 0.5, 0.3, 0.9, 0.2) for _ in range(2)]
+    rows = {"key": list(map(str, range(10))), "group": [str(number // 2) for number in range(10)]}
+    rows |= {"role": ["shared"] * 10, "clipmem": scores, "q_value": [None] * 10}
+    rows |= {"caption": [""] * 10, "planted": [False] * 10}
+    paired = summarise(pa.table(rows), "fg")["roles"]["shared"]
+    pairs = mean_interval(torch.tensor(scores[::2], dtype=torch.float64))
+    assert (paired["low"], paired["high"]) == pytest.approx((pairs.low, pairs.high))
+
+
+def test_planted_and_memorized():
+    found = summarise(table(), ("f", "g"))
+    assert found["memorized"] == {"fdr": 0.05, "count": 2, "of": 4}
+    expected = auc(torch.tensor([0.9, 0.8, 0.1, 0.3, 0.2]), torch.tensor([True, True, False, False, False]))
+    assert found["planted"]["auc"] == expected.value
+    assert (found["planted"]["n"], found["planted"]["mean"]) == (2, pytest.approx(0.85))
+    assert found["planted"]["clean_mean"] == pytest.approx(0.2)
+    assert summarise(table(planted=[False] * 14), "fg")["planted"] is None
+
+
+def test_warnings():
+    few, null = summarise(table(), "fg")["warnings"]
+    assert few.startswith("only 5 samples have a score")
+    assert null.startswith("only 4 external samples")
+    many = pa.concat_tables(
+        [
+            table(key=[f"{block}/{n}" for n in range(14)], group=[f"{block}/{n}" for n in range(14)])
+            for block in range(9)
+        ]
+    )
+    (uncentred,) = summarise(many, "fg")["warnings"]
+    assert "the null is not centred: the mean of the external samples is 0.200" in uncentred
+
+
+def test_retrieval_of_the_held_out():
+    eye = torch.eye(4)
+    shards = {"f": {"image": eye, "text": eye}, "g": {"image": eye, "text": eye.roll(1, 0)}}
+    found = held_out_retrieval(Heldout(list("abcd"), shards), ["w", "x", "y", "z"])
+    assert found is not None
+    assert (found["n"], found["chance"]["T@1"]) == (4, 0.25)
+    assert found["models"]["f"]["T@1"] == found["models"]["f"]["I@1"] == 1
+    assert found["models"]["g"]["T@1"] == 0
+    assert held_out_retrieval(Heldout(["a"], {"f": {"image": eye[:1]}}), ["w"]) is None
