@@ -1,9 +1,9 @@
 """Time of the metrics against their printed formulas, on this machine: `python benchmarks/metrics.py`.
 
-The alignments are compared with the literal formula in vectorised form: products of matrices for the similarities of all
-samples with all held-out samples and for all crossings of views, then the means. Deja Vu is compared with sets in
-Python, one target at a time. Both sides get the same tensors, types and threads and take the best of as many runs as fit
-in some seconds. Our side includes its checks of the inputs; the other has none.
+The alignments are compared with the literal formula in vectorised form: products of matrices for the similarities of
+all samples with all held-out samples and for all crossings of views, then the means. Deja Vu is compared with sets in
+Python, one target at a time. Both sides get the same tensors, types and threads and take the best of as many runs as
+fit in some seconds. Our side includes its checks of the inputs; the other has none.
 """
 
 import argparse

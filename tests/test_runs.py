@@ -141,14 +141,14 @@ def test_without_room_for_canvases_the_files_are_read_each_time(config, tmp_path
     ("design", "roles"),
     [
         (DesignConfig(name="halves", external=24, pairs=1), {"candidate", "independent", "external"}),
-        (DesignConfig(name="subsets", external=24, models=3, share=0.5), {"mixed", "external"}),
+        (DesignConfig(name="subsets", external=24, models=3, share=0.5), {"mixed"}),
         (DesignConfig(name="disjoint", candidates=20), {"candidate", "independent", "external"}),
     ],
 )
 def test_every_design_runs(config, tmp_path, design, roles):
     result = execute(dataclasses.replace(config, design=design, metrics=("clipmem",)), tmp_path / "run")
     found = {role for role, numbers in result.summary["roles"].items() if numbers["n"]}
-    assert roles <= found | {"shared"}
+    assert roles <= found
     assert result.scores["memorization"].null_count < len(result.scores)
 
 

@@ -17,7 +17,7 @@ from vestige.metrics import (
     memorization,
     null_p_values,
 )
-from vestige.scores import align, heldout_rows, score_table
+from vestige.scores import align, heldout_rows, metrics_named, score_table
 from vestige.scoring import score_embeddings
 
 N, D, V = 90, 8, 3
@@ -85,7 +85,8 @@ def clipmem(own, held, index):
 
 def test_the_table_is_what_the_functions_say(design, tensors):
     table = score_table(
-        design, align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, ["clipmem"])
+        design,
+        align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, metrics_named(["clipmem"])),
     )
     alignment = whole(tensors, design, clipmem)
     contrast = memorization(alignment, torch.from_numpy(design.member))
@@ -108,7 +109,8 @@ def test_the_table_is_what_the_functions_say(design, tensors):
 
 def test_p_values_are_against_the_external_samples(design, tensors):
     table = score_table(
-        design, align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, ["clipmem"])
+        design,
+        align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, metrics_named(["clipmem"])),
     )
     score, roles = torch.tensor(table["clipmem"].to_pylist()), np.array(design.roles())
     null = score[torch.from_numpy(roles == Role.EXTERNAL)]
@@ -125,7 +127,8 @@ def test_p_values_are_against_the_external_samples(design, tensors):
 
 def test_heldout_errors_are_of_both_models(design, tensors):
     table = score_table(
-        design, align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, ["clipmem"])
+        design,
+        align(stores(tensors), heldout_rows(stores(tensors), external(design)), design, metrics_named(["clipmem"])),
     )
     held = np.flatnonzero(np.array(design.roles()) == Role.EXTERNAL)
     index = torch.full((N,), -1)
@@ -140,7 +143,7 @@ def test_heldout_errors_are_of_both_models(design, tensors):
 def test_several_metrics_are_columns_of_one_table(design, tensors):
     made = stores(tensors)
     metrics = ["multimem", "clipmem", "sslmem"]
-    table = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics))
+    table = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics_named(metrics)))
     assert table.column_names[3] == "multimem"
     cmc = whole(
         tensors,
@@ -168,7 +171,7 @@ def test_many_models(tensors):
         for seed, name in enumerate(design.models)
     }
     made = {name: TensorEmbeddings(KEYS, own) for name, own in many.items()}
-    table = score_table(design, align(made, heldout_rows(made, external(design)), design, ["clipmem"]))
+    table = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics_named(["clipmem"])))
 
     def plain(own, held, index):
         return clip_alignment(own["image"], own["text"], own["image"][held], own["text"][held], heldout_index=index)
@@ -191,7 +194,7 @@ def test_samples_that_were_not_embedded_are_not_in_the_table(design, tensors):
         name: TensorEmbeddings([KEYS[row] for row in kept], {m: own[m][kept] for m in ("image", "text")})
         for name, own in tensors.items()
     }
-    table = score_table(design, align(made, heldout_rows(made, external(design)), design, ["clipmem"]))
+    table = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics_named(["clipmem"])))
     assert table["key"].to_pylist() == [KEYS[row] for row in kept]
 
 
@@ -214,22 +217,22 @@ def test_embeddings_somebody_made(tensors):
 
 def test_a_membership_without_a_held_out_set(design, tensors):
     made = {name: TensorEmbeddings(KEYS, {m: own[m] for m in ("image", "text")}) for name, own in tensors.items()}
-    ours = score_table(design, align(made, heldout_rows(made, external(design)), design, ["clipmem"]))
+    ours = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics_named(["clipmem"])))
     assert score_embeddings(made, membership=design).equals(ours)
 
 
 def test_what_does_not_fit_is_one_line(design, tensors):
     made = stores(tensors)
     rows = heldout_rows(made, external(design))
-    with pytest.raises(VestigeError, match="unknown metric clipmen: known are clipmem"):
-        align(made, rows, design, ["clipmen"])
+    with pytest.raises(VestigeError, match="unknown clipmen; known are clipmem"):
+        metrics_named(["clipmen"])
     plain = {name: Sharded(KEYS, {m: own[m] for m in ("image", "text")}) for name, own in tensors.items()}
     with pytest.raises(VestigeError, match=r"set embedding\.views"):
-        align(plain, rows, design, ["sslmem"])
+        align(plain, rows, design, metrics_named(["sslmem"]))
     with pytest.raises(VestigeError, match="no held-out samples"):
         heldout_rows(made, [])
     with pytest.raises(VestigeError, match="not of the same samples"):
-        align({"f": made["f"], "g": Sharded(KEYS[::-1], tensors["g"])}, rows, design, ["clipmem"])
+        align({"f": made["f"], "g": Sharded(KEYS[::-1], tensors["g"])}, rows, design, metrics_named(["clipmem"]))
     with pytest.raises(VestigeError, match="3 models need a membership"):
         score_embeddings(dict.fromkeys("abc", made["f"]), dict.fromkeys("abc", made["f"]))
     with pytest.raises(VestigeError, match="embeddings of the data are of f, of the held-out set of g"):

@@ -9,9 +9,10 @@ from vestige.errors import VestigeError
 from vestige.models import Encoder
 from vestige.models.callables import CallableEncoder
 from vestige.models.openclip import OpenCLIPEncoder
+from vestige.recovery import RecoveryConfig
 from vestige.runs import RunResult, execute
 from vestige.samples import Modality, Sample
-from vestige.scoring import score, score_embeddings
+from vestige.scoring import ScoreResult, score, score_embeddings, score_models
 from vestige.training.loop import TrainingConfig
 
 __version__ = "0.1.0"
@@ -27,11 +28,13 @@ __all__ = [
     "Modality",
     "OpenCLIPEncoder",
     "PlantConfig",
+    "RecoveryConfig",
     "Role",
     "RunConfig",
     "RunResult",
     "Sample",
     "SampleList",
+    "ScoreResult",
     "Source",
     "TensorEmbeddings",
     "TrainingConfig",
@@ -41,4 +44,5 @@ __all__ = [
     "open_source",
     "score",
     "score_embeddings",
+    "score_models",
 ]

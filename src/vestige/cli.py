@@ -14,16 +14,15 @@ import tyro
 from rich.text import Text
 from safetensors import SafetensorError
 
-from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
-from vestige.files import digest
 from vestige.progress import console as messages
 
 USAGE = """usage: vestige VERB ...
 
   demo     train two small models on emoji and show what one of them memorized
   run      the same for your data and model: vestige run CONFIG.yaml [--out DIR] [--training.epochs 30 ...]
-  score    score samples with two checkpoints you trained
+  score    score samples with two checkpoints you trained, or a run with more metrics:
+           vestige score RUN --metric clipmem,multimem,sslmem,unitmem
 
 `vestige VERB --help` lists the settings of a verb."""
 
@@ -121,65 +120,23 @@ def _configured_run(program: str, default, out: Path, arguments: Sequence[str]) 
         show(result.summary, result.scores, report=result.directory / "report.html")
 
 
-@dataclass(frozen=True)
-class ScoreArguments:
-    """Score samples with two models you trained: f, which saw them, and g, which did not."""
-
-    f: Path
-    """Checkpoint of the model that saw the samples: a folder in OpenCLIP's layout, .safetensors or .pt."""
-    g: Path
-    """Checkpoint of the reference model."""
-    data: str
-    """The samples: twemoji, csv:FILE, folder:DIR."""
-    heldout: str | None = None
-    """Samples neither model saw, named as --data; or leave it out and name a --membership with external samples."""
-    model: str | None = None
-    """Architecture of both (an OpenCLIP name or a JSON file), where the checkpoints do not say."""
-    membership: Path | None = None
-    """Parquet with which model saw what, as a run writes it; without it f saw all of --data and g none."""
-    metric: str = "clipmem"
-    """Metrics, joined by commas: clipmem, multimem, sslmem."""
-    out: Path = Path("scores.parquet")
-    """The table of scores."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Options of --data and --heldout, for example image_column path."""
-    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    seed: int = 0
-    """Of the views."""
-    json: bool = False
-    """Print a summary as JSON."""
-
-
 def _score(arguments: Sequence[str]) -> None:
-    from vestige.data import open_source
-    from vestige.designs import Design
-    from vestige.files import remove, write_table
-    from vestige.models.openclip import OpenCLIPEncoder
-    from vestige.report.terminal import show
-    from vestige.scoring import score
-    from vestige.summary import summarise
+    from vestige.report.terminal import show_scores
+    from vestige.scorefiles import ScoreConfig, score_files
 
-    chosen = tyro.cli(ScoreArguments, args=list(arguments), prog="vestige score")
-    data = open_source(chosen.data, **chosen.options)
-    heldout = None if chosen.heldout is None else open_source(chosen.heldout, **chosen.options)
-    membership = None if chosen.membership is None else Design.load(chosen.membership)
-    device = chosen.embedding.device
-    f, g = (OpenCLIPEncoder.load(path, chosen.model, device=device) for path in (chosen.f, chosen.g))
-    # Named after all it depends on: a call that was killed finds its own embeddings and no others.
-    work = chosen.out.with_name(f".{chosen.out.name}.{digest(f.fingerprint, g.fingerprint, str(chosen))}")
-    table = score(
-        f, g, data, heldout,
-        metrics=chosen.metric.split(","), embedding=chosen.embedding, membership=membership, directory=work,
-        seed=chosen.seed,
-    )  # fmt: skip
-    write_table(chosen.out, table)
-    remove(work)
-    summary = summarise(table, ("f", "g"))
+    @dataclass(frozen=True)
+    class Arguments:
+        config: Annotated[ScoreConfig, tyro.conf.arg(name="")]
+        json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
+
+    # A run is named without a flag, as for every verb: vestige score RUN --metric ...
+    named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
+    chosen = tyro.cli(Arguments, args=named, prog="vestige score")
+    scored = score_files(chosen.config)
     if chosen.json:
-        print(json.dumps(summary, ensure_ascii=False))
+        print(json.dumps(dict(scored.summary), ensure_ascii=False))
     else:
-        show(summary, table)
-        print(f"scores: {chosen.out}")
+        show_scores(scored)
 
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score}

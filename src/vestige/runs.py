@@ -51,7 +51,7 @@ from vestige.models.openclip import OpenCLIPEncoder
 from vestige.progress import console
 from vestige.report.build import build_report
 from vestige.samples import Modality
-from vestige.scores import METRICS, align, heldout_rows, score_table
+from vestige.scores import align, heldout_rows, metrics_named, score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.batches import Pairs, batch_count
 from vestige.training.loop import estimate, train_block
@@ -89,9 +89,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
     config = anchored(config)
-    unknown = [name for name in config.metrics if name not in METRICS]
-    if unknown or not config.metrics:
-        raise VestigeError(f"metrics: unknown {', '.join(unknown) or '(none given)'}; known are {', '.join(METRICS)}")
+    metrics_named(config.metrics)
     description = architecture(config.model)
     source = open_source(config.data.source, **config.data.options)
     with _claimed(directory, config):
@@ -159,6 +157,45 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A finished run, opened to be scored further.
+
+    Attributes:
+        config: its configuration.
+        design: who saw what.
+        encoders: its models by name.
+        samples: the samples as they were trained on, planted captions and all.
+    """
+
+    config: RunConfig
+    design: Design
+    encoders: Mapping[str, OpenCLIPEncoder]
+    samples: Source
+
+
+def open_run(directory: Path) -> OpenRun:
+    """Open a run whose models are trained.
+
+    Raises:
+        VestigeError: no run lies there, or it is not finished.
+    """
+    if not (directory / "config.yaml").exists():
+        raise VestigeError(f"{directory}: no run lies there (no config.yaml)")
+    config = load_config(directory / "config.yaml")
+    if not (directory / "scores.parquet").exists():
+        raise VestigeError(f"{directory}: the run is not finished: vestige run {directory / 'config.yaml'} goes on")
+    design = Design.load(directory / "membership.parquet")
+    planted = ExchangedCaptions.load(directory / "planted.parquet")
+    source = open_source(config.data.source, **config.data.options)
+    return OpenRun(config, design, _encoders(design, config, directory), planted.apply(Subset(source, design.keys)))
+
+
+def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, OpenCLIPEncoder]:
+    device = config.embedding.device
+    return {name: OpenCLIPEncoder.load(directory / "models" / name, device=device) for name in design.models}
 
 
 def _catalogue(source: Source, config: RunConfig, description: Mapping[str, Any], directory: Path) -> Catalogue:
@@ -313,10 +350,7 @@ def _warn_of_long_captions(
 
 
 def _embed(design: Design, samples: Source, config: RunConfig, directory: Path) -> dict[str, EmbeddingStore]:
-    encoders = {
-        name: OpenCLIPEncoder.load(directory / "models" / name, device=config.embedding.device)
-        for name in design.models
-    }
+    encoders = _encoders(design, config, directory)
     return embed(encoders, samples, directory / "embeddings", config.embedding, seed=config.seed)
 
 
@@ -331,7 +365,7 @@ def _score(
     if path.exists():
         return read_table(path)
     external = [key for key, role in zip(design.keys, design.roles(), strict=True) if role == Role.EXTERNAL]
-    scores = score_table(design, align(stores, heldout_rows(stores, external), design, config.metrics))
+    scores = score_table(design, align(stores, heldout_rows(stores, external), design, metrics_named(config.metrics)))
     own = dict(zip(catalogue.keys, catalogue.captions, strict=True))
     keys = scores["key"].to_pylist()
     scores = scores.append_column("caption", pa.array([planted.captions.get(key, own[key])[0] for key in keys]))

@@ -75,82 +75,96 @@ def heldout_rows(stores: Mapping[str, Embeddings], keys: Sequence[str]) -> Heldo
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some samples under one model.
+
+    Attributes:
+        model: name of the model.
+        keys: key of every sample, n of them.
+        tensors: what is kept of these samples.
+        heldout: what is kept of the held-out set.
+        index: for every sample its row in the held-out set, or -1; long [n].
+    """
+
+    model: str
+    keys: Sequence[str]
+    tensors: Shard
+    heldout: Shard
+    index: Tensor
+
+    def modalities(self) -> list[Modality]:
+        return [modality for modality in Modality if modality in self.tensors]
+
+    def means(self, modality: Modality) -> Tensor:
+        """mu: the mean over views, or the un-augmented embedding where no view was taken; [n, d]."""
+        return self.tensors.get(f"{modality}_mean", self.tensors[modality])
+
+    def heldout_means(self, modality: Modality) -> Tensor:
+        """m: the mean over the held-out set without the sample itself; [n, d]."""
+        return heldout_mean(self.heldout[modality], index=self.index)
+
+
+@dataclass(frozen=True)
 class Metric:
     """A metric of memorization as a contrast of alignments.
 
     Attributes:
-        alignments: (shard, held-out shard, held-out index [n]) under one model to {column: alignment [n]}; the first
-            column is the metric's own.
-        heldout_error: (shards of all models, their held-out shards, weights [M, n], index) to the standard error of
-            the first column that comes from the choice of the held-out set, [n]; None where there is none.
+        alignments: samples under one model to {column: alignment [n]}; the first column is the metric's own.
+        heldout_error: (the samples under every model, weights [M, n]) to the standard error of the first column that
+            comes from the choice of the held-out set, [n]; None where there is none.
     """
 
-    alignments: Callable[[Shard, Shard, Tensor], dict[str, Tensor]]
-    heldout_error: Callable[[Sequence[Shard], Sequence[Shard], Tensor, Tensor], Tensor] | None = None
+    alignments: Callable[[Part], dict[str, Tensor]]
+    heldout_error: Callable[[Sequence[Part], Tensor], Tensor] | None = None
 
 
-def _modalities(shard: Shard) -> list[Modality]:
-    return [modality for modality in Modality if modality in shard]
+def _clipmem(part: Part) -> dict[str, Tensor]:
+    return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
 
 
-def _means(shard: Shard, modality: Modality) -> Tensor:
-    return shard.get(f"{modality}_mean", shard[modality])
-
-
-def _clipmem(shard: Shard, heldout: Shard, index: Tensor) -> dict[str, Tensor]:
-    return {"clipmem": _pair(shard, heldout, index, (Modality.IMAGE, Modality.TEXT))}
-
-
-def _pair(shard: Shard, heldout: Shard, index: Tensor, pair: tuple[Modality, Modality]) -> Tensor:
-    a, b = pair
+def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
+    x = part.tensors
     return clip_alignment_from_means(
-        shard[a],
-        shard[b],
-        _means(shard, a),
-        _means(shard, b),
-        heldout_mean(heldout[a], index=index),
-        heldout_mean(heldout[b], index=index),
+        x[a], x[b], part.means(a), part.means(b), part.heldout_means(a), part.heldout_means(b)
     )
 
 
-def _clipmem_error(shards: Sequence[Shard], heldout: Sequence[Shard], weights: Tensor, index: Tensor) -> Tensor:
-    def take(source: Sequence[Shard], modality: Modality) -> list[Tensor]:
-        return [shard[modality].float() for shard in source]
-
+def _clipmem_error(parts: Sequence[Part], weights: Tensor) -> Tensor:
     image, text = Modality.IMAGE, Modality.TEXT
     return clip_heldout_se(
-        take(shards, image), take(shards, text), take(heldout, image), take(heldout, text), weights, heldout_index=index
+        [part.tensors[image].float() for part in parts],
+        [part.tensors[text].float() for part in parts],
+        [part.heldout[image].float() for part in parts],
+        [part.heldout[text].float() for part in parts],
+        weights,
+        heldout_index=parts[0].index,
     )
 
 
-def _multimem(shard: Shard, heldout: Shard, index: Tensor) -> dict[str, Tensor]:
-    modalities = _modalities(shard)
-    x = {m: shard[m] for m in modalities}
-    mu = {m: _means(shard, m) for m in modalities}
-    m = {modality: heldout_mean(heldout[modality], index=index) for modality in modalities}
+def _multimem(part: Part) -> dict[str, Tensor]:
+    modalities = part.modalities()
+    x = {m: part.tensors[m] for m in modalities}
+    mu, held = {m: part.means(m) for m in modalities}, {m: part.heldout_means(m) for m in modalities}
     columns = {
-        "multimem": cross_modal_consistency_from_means(x, mu, m, variant="cmc"),
-        "multimem_mean_pair": cross_modal_consistency_from_means(x, mu, m, variant="mean_pair"),
+        "multimem": cross_modal_consistency_from_means(x, mu, held, variant="cmc"),
+        "multimem_mean_pair": cross_modal_consistency_from_means(x, mu, held, variant="mean_pair"),
     }
-    for a, b in combinations(modalities, 2):
-        columns[f"multimem_{a}_{b}"] = _pair(shard, heldout, index, (a, b))
-    return columns
+    return columns | {f"multimem_{a}_{b}": _pair(part, a, b) for a, b in combinations(modalities, 2)}
 
 
-def _multimem_error(shards: Sequence[Shard], heldout: Sequence[Shard], weights: Tensor, index: Tensor) -> Tensor:
-    def take(source: Sequence[Shard]) -> list[dict[Modality, Tensor]]:
-        return [{m: shard[m].float() for m in _modalities(shard)} for shard in source]
+def _multimem_error(parts: Sequence[Part], weights: Tensor) -> Tensor:
+    own = [{m: part.tensors[m].float() for m in part.modalities()} for part in parts]
+    held = [{m: part.heldout[m].float() for m in part.modalities()} for part in parts]
+    return multimem_heldout_se(own, held, weights, heldout_index=parts[0].index)
 
-    return multimem_heldout_se(take(shards), take(heldout), weights, heldout_index=index)
 
-
-def _sslmem(shard: Shard, heldout: Shard, index: Tensor) -> dict[str, Tensor]:
-    del heldout, index
-    columns = {f"sslmem_{m}": shard[f"{m}_ssl"] for m in _modalities(shard) if f"{m}_ssl" in shard}
-    columns |= {f"{name}_anchor": shard[f"{name.removeprefix('sslmem_')}_ssl_anchor"] for name in list(columns)}
-    if not columns:
+def _sslmem(part: Part) -> dict[str, Tensor]:
+    seen = [m for m in part.modalities() if f"{m}_ssl" in part.tensors]
+    if not seen:
         raise VestigeError("sslmem compares views, and none were embedded: set embedding.views to 2 or more")
-    return columns
+    return {f"sslmem_{m}": part.tensors[f"{m}_ssl"] for m in seen} | {
+        f"sslmem_{m}_anchor": part.tensors[f"{m}_ssl_anchor"] for m in seen
+    }
 
 
 METRICS: Mapping[str, Metric] = {
@@ -158,6 +172,19 @@ METRICS: Mapping[str, Metric] = {
     "multimem": Metric(_multimem, _multimem_error),
     "sslmem": Metric(_sslmem),
 }
+
+
+def metrics_named(names: Sequence[str]) -> dict[str, Metric]:
+    """The metrics of these names.
+
+    Raises:
+        VestigeError: none, or one that does not exist.
+    """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        found = f"unknown {', '.join(unknown)}" if unknown else "none given"
+        raise VestigeError(f"metrics: {found}; known are {', '.join(METRICS)}")
+    return {name: METRICS[name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -175,21 +202,20 @@ class Alignments:
     heldout_errors: Mapping[str, Tensor]
 
 
-def align(stores: Mapping[str, Embeddings], heldout: Heldout, design: Design, metrics: Sequence[str]) -> Alignments:
+def align(
+    stores: Mapping[str, Embeddings], heldout: Heldout, design: Design, metrics: Mapping[str, Metric]
+) -> Alignments:
     """Alignments of all stored samples under all models, shard by shard.
 
     Args:
         stores: the embeddings of every model of the design, of the same samples in the same shards.
         heldout: the held-out set.
         design: who saw what.
-        metrics: names in `METRICS`.
+        metrics: by name.
 
     Raises:
-        VestigeError: an unknown metric, or stores that do not hold the same samples.
+        VestigeError: stores that do not hold the same samples, or that lack what a metric needs.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
-        raise VestigeError(f"unknown metric {', '.join(unknown) or '(none given)'}: known are {', '.join(METRICS)}")
     first, *others = (store.shard_keys() for store in stores.values())
     if any(keys != first for keys in others):
         raise VestigeError("the embeddings of the models are not of the same samples in the same order: embed again")
@@ -200,17 +226,17 @@ def align(stores: Mapping[str, Embeddings], heldout: Heldout, design: Design, me
     for number, keys in enumerate(first):
         if not keys:
             continue
-        shards = [stores[model].shard(number) for model in design.models]
-        away = [heldout.shards[model] for model in design.models]
         index = heldout.index(keys)
+        parts = [
+            Part(model, keys, stores[model].shard(number), heldout.shards[model], index) for model in design.models
+        ]
         weights = _weights(member[:, [position[key] for key in keys]])
-        for name in metrics:
-            found = [METRICS[name].alignments(shard, h, index) for shard, h in zip(shards, away, strict=True)]
+        for name, metric in metrics.items():
+            found = [metric.alignments(part) for part in parts]
             for column in found[0]:
                 columns.setdefault(column, []).append(torch.stack([own[column].double() for own in found]))
-            error = METRICS[name].heldout_error
-            if error is not None:
-                errors.setdefault(name, []).append(error(shards, away, weights, index).double())
+            if metric.heldout_error is not None:
+                errors.setdefault(name, []).append(metric.heldout_error(parts, weights).double())
     return Alignments(
         keys=tuple(key for keys in first for key in keys),
         columns={name: torch.cat(parts, dim=1) for name, parts in columns.items()},

@@ -41,11 +41,12 @@ def group(seed: int, modalities: int, *shape: int) -> Group:
     v=st.lists(st.integers(0, 3), min_size=4, max_size=4),
     indexed=st.booleans(),
     lacking=st.booleans(),
+    blank=st.sampled_from([torch.nan, 0.6]),
 )
 def test_equals_the_printed_formulas(
-    seed: int, n: int, h: int, modalities: int, v: list[int], indexed: bool, lacking: bool
+    seed: int, n: int, h: int, modalities: int, v: list[int], indexed: bool, lacking: bool, blank: float
 ) -> None:
-    """All three variants and the pairs; unequal numbers of views, none for some; modalities absent here and there."""
+    """All variants and the pairs; unequal numbers of views, or none; modalities absent here and there, blank or not."""
     own, heldout = group(seed, modalities, n, 4), group(seed + 100, modalities, h, 4)
     views = {j: unit(seed + 200 + k, n, v[k], 4) for k, j in enumerate(own) if v[k]}
     index = torch.arange(n) % (h + 1) - 1 if indexed else None
@@ -62,9 +63,9 @@ def test_equals_the_printed_formulas(
     }
     for name in ("cmc", "pairwise"):
         expected[name] = [x if whole else math.nan for x, whole in zip(expected[name], complete, strict=True)]
-    absent = {j: x.where(present[j].unsqueeze(1), torch.nan) for j, x in own.items()}
-    absent_views = {j: x.where(present[j].reshape(-1, 1, 1), torch.nan) for j, x in views.items()}
-    absent_heldout = {j: x.where(heldout_present[j].unsqueeze(1), torch.nan) for j, x in heldout.items()}
+    absent = {j: x.where(present[j].unsqueeze(1), blank) for j, x in own.items()}
+    absent_views = {j: x.where(present[j].reshape(-1, 1, 1), blank) for j, x in views.items()}
+    absent_heldout = {j: x.where(heldout_present[j].unsqueeze(1), blank) for j, x in heldout.items()}
     masks = {"present": present, "heldout_present": heldout_present} if lacking else {}
     for variant, values in expected.items():
         found = cross_modal_consistency(
@@ -144,6 +145,21 @@ def test_leave_one_out_and_ranking() -> None:
         same(entry.drop, float(difference.mean()))
         same(entry.se, float(difference.std() / math.sqrt(6)))
         assert entry.n == 6
+
+
+def test_leave_one_out_with_missing_modalities() -> None:
+    """Masks, views and indices go with the modalities that remain."""
+    own, heldout = group(3, 3, 4, 5), group(103, 3, 4, 5)
+    views = {"text": unit(8, 4, 2, 5)}
+    present = {"audio": torch.tensor([True, False, True, True]), "text": torch.tensor([True, True, False, True])}
+    heldout_present = {"text": torch.tensor([True, False, True, True])}
+    index = torch.tensor([-1, 0, 2, 3])
+    masks = {"present": present, "heldout_present": heldout_present, "heldout_index": index}
+    pairs = pair_alignments(own, heldout, views=views, **masks)
+    without = leave_one_modality_out(own, heldout, views=views, **masks)
+    same(without["image"], pairs["text", "audio"].tolist())
+    same(without["text"], pairs["image", "audio"].tolist())
+    same(without["audio"], pairs["image", "text"].tolist())
 
 
 def test_ranking_of_missing_scores() -> None:

@@ -18,6 +18,7 @@ from vestige.metrics import (
     paired_test,
     precision_at,
     spearman,
+    statistics,
     top_overlap,
 )
 from vestige.metrics.student import student_quantile
@@ -132,6 +133,23 @@ def test_precision_and_ranks(seed: int, n: int, tied: bool) -> None:
         assert top_overlap(score, other, k) == len(first & second) / k
     if n > 1:
         same(spearman(score, other), oracle.spearman(score, other))
+
+
+def test_equal_values_stay_in_order() -> None:
+    """Thousands of ties: the first ones are the top, in every ranking."""
+    score = torch.zeros(5000)
+    positive = torch.arange(5000) < 100
+    assert precision_at(score, positive, 100) == 1.0
+    assert top_overlap(score, -torch.arange(5000.0), 100) == 1.0
+
+
+def test_portions_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws and the same counts, however many are held at a time."""
+    a, b = numbers(3, 6), numbers(4, 6)
+    exact = paired_test(a, b)
+    monkeypatch.setattr(statistics, "CELLS", 50)
+    assert paired_test(a, b) == exact
+    assert bootstrap_mean(a, repetitions=500).se == pytest.approx(float(a.std(correction=0)) / math.sqrt(6), rel=0.1)
 
 
 def test_half_precision_is_not_compared_in_half() -> None:

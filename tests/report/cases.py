@@ -14,15 +14,15 @@ from vestige.report import build_report
 VOID = {"meta", "link", "img", "input", "br", "circle", "line"}
 
 
-@dataclass
+@dataclass(eq=False)
 class Element:
-    """An element with its attributes, its text (that of its descendants too) and the elements above it."""
+    """An element with its attributes, its text (that of its descendants too, but for scripts), and its relatives."""
 
     tag: str
     attributes: dict[str, str | None]
-    above: tuple["Element", ...]
-    text: str = ""
-    below: list["Element"] = field(default_factory=list)
+    above: tuple["Element", ...] = field(repr=False)
+    text: str = field(default="", repr=False)
+    below: list["Element"] = field(default_factory=list, repr=False)
 
     @property
     def classes(self) -> list[str]:
@@ -59,7 +59,8 @@ class Page(HTMLParser):
         assert self._open.pop().tag == tag
 
     def handle_data(self, data: str) -> None:
-        for element in self._open:
+        unseen = self._open and self._open[-1].tag in ("script", "style")
+        for element in self._open[-1:] if unseen else self._open:
             element.text += data
 
     def handle_comment(self, data: str) -> None:

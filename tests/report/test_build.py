@@ -209,8 +209,8 @@ def test_untrusted_text_is_inert(tmp_path: Path) -> None:
                     assert value == other.attributes[name]
             if one.tag in ("script", "style"):
                 assert one.text == other.text
-    assert {text for text in evil.texts("p", "caption") if len(text) < 100} >= {EVIL[0], EVIL[1], EVIL[5], EVIL[7]}
-    assert {image.attributes["alt"] for image in evil.find("img")} >= {EVIL[0], EVIL[2], EVIL[3]}
+        assert {EVIL[0], EVIL[1], EVIL[5], EVIL[7]} <= set(evil.texts("p", "caption"))
+        assert {EVIL[0], EVIL[2], EVIL[3]} <= {image.attributes["alt"] for image in evil.find("img")}
 
 
 def test_scripts_read_json_that_cannot_end_their_element(tmp_path: Path) -> None:
@@ -309,10 +309,7 @@ def test_little_or_nothing_to_show(tmp_path: Path, scores) -> None:
     ):
         page = write(tmp_path, scores, told)
         drawn = any(value is not None and math.isfinite(value) for value in scores["clipmem"].to_pylist())
-        assert (
-            bool(page.find("div", inside=None) and [e for e in page.elements if e.attributes.get("id") == "chart"])
-            is drawn
-        )
+        assert bool([e for e in page.elements if e.attributes.get("id") == "chart"]) is drawn
         assert ("No sample has a score: there is no histogram to draw." in page.texts("p", "none")) is not drawn
         assert len(page.find("script")) == (3 if drawn else 1)
         for text in (page.texts("main")[0], page.texts("header")[0]):
@@ -456,7 +453,8 @@ def test_histogram_is_a_chart() -> None:
     compiled = vl_convert.vegalite_to_vega(specification)
     assert {"outlines", "columns"} <= {data["name"] for data in compiled["data"]}
     assert {"var(--candidate)", "var(--planted)"} <= set(re.findall(r"var\(--\w+\)", json.dumps(compiled)))
-    assert compiled["width"] != 0
+    # The width is that of the page, not a number.
+    assert "width" in {signal["name"] for signal in compiled["signals"]}
 
 
 def test_style_has_a_colour_for_every_series_and_theme(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class _Row:
     group: str
     captions: list[str]
     line: int
+    objects: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class CaptionTable:
         image_column, caption_column: names of the columns.
         key_column: column with the key, instead of the path.
         group_column: column with the group (samples that must be seen together), instead of the key.
+        objects_column: column with the objects in the picture, joined by semicolons.
         separator: one character or "tab"; found from the header when not given.
         repeated_keys: "error", or "merge" to take the captions of rows with one key as captions of one sample.
         empty_captions: "error", or "skip" to leave out rows with an empty caption.
@@ -44,6 +46,7 @@ class CaptionTable:
     caption_column: str = "title"
     key_column: str | None = None
     group_column: str | None = None
+    objects_column: str | None = None
     separator: str | None = None
     repeated_keys: str = "error"
     empty_captions: str = "error"
@@ -74,7 +77,8 @@ class CaptionTable:
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
         for key in keys:
             row = self._rows[key]
-            yield Sample(key, row.group, {Modality.IMAGE: self._found(row.picture)}, tuple(row.captions))
+            media = {Modality.IMAGE: self._found(row.picture)}
+            yield Sample(key, row.group, media, tuple(row.captions), objects=row.objects)
 
     def _error(self, message: str) -> VestigeError:
         return VestigeError(f"csv:{self.path}: {message}")
@@ -107,7 +111,7 @@ class CaptionTable:
         if twice:
             raise self._error(f"column {twice[0]!r} stands in the header twice: rename one")
         at: dict[str, int] = {}
-        for option in ("image_column", "caption_column", "key_column", "group_column"):
+        for option in ("image_column", "caption_column", "key_column", "group_column", "objects_column"):
             column = getattr(self, option)
             if column is None:
                 continue
@@ -132,7 +136,9 @@ class CaptionTable:
             raise self._error(
                 f"line {line} ({picture}) has an empty caption: fill it in, or set the option empty_captions to skip"
             )
-        row = self._rows.setdefault(key, _Row(Path(picture), group, [], line))
+        named = values.get("objects_column", "").split(";")
+        objects = tuple(dict.fromkeys(name.strip() for name in named if name.strip()))
+        row = self._rows.setdefault(key, _Row(Path(picture), group, [], line, objects))
         if row.captions and self.repeated_keys == "error":
             raise self._error(
                 f"duplicate key {key!r} in lines {row.line} and {line}: make keys unique, or set the option"

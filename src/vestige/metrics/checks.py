@@ -62,7 +62,7 @@ def floating(name: str, tensor: Tensor) -> None:
 
 def no_nan(name: str, tensor: Tensor) -> None:
     """`tensor` holds no NaN and no infinity."""
-    # One sum, without a copy, tells in all but the rarest cases: where finite values overflow it, each one is looked at.
+    # One sum, without a copy, tells in nearly all cases; where finite values overflow it, each one is looked at.
     if not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
         nan, rest = int(tensor.isnan().sum()), int(tensor.isinf().sum())
         raise ValueError(f"{name}: expected finite values, found {nan} NaN and {rest} infinite")

@@ -48,7 +48,7 @@ def mean_of_others(heldout: Tensor, index: Tensor | None, present: Tensor | None
         inside = inside & present[index.clamp(min=0)]
     own = heldout[index.clamp(min=0)].to(dtype).where(inside.unsqueeze(1), 0)
     others = (rows - inside.to(dtype)).unsqueeze(1)
-    return ((total - own) / others).where(others > 0, torch.nan)
+    return (total - own) / others
 
 
 def check_heldout(

@@ -8,7 +8,8 @@
 With x_j the embedding of the un-augmented modality j, mu_j the mean over its augmented views, m_j the mean over the
 held-out set, s = sum_j x_j and hbar = sum_j m_j:
 
-    cmc        1/2 E||s||^2 - 1/2 s . hbar,     E||s||^2 = n + ||sum mu_j||^2 - sum ||mu_j||^2
+    cmc        1/2 E||s||^2 - 1/2 s . hbar
+               E||s||^2 = n + ||sum mu_j||^2 - sum ||mu_j||^2 = n + 2 sum_(j<k) mu_j . mu_k
     pairwise   1/(n-1)        sum_(j<k) A_jk,   A_jk = mu_j . mu_k - x_j . m_k - x_k . m_j   (CLIPMem's alignment)
     mean_pair  2/(n (n-1))    sum_(j<k) A_jk
 
@@ -169,9 +170,9 @@ def _consistency(
 ) -> Tensor:
     n = len(x)
     if variant == "cmc":
-        s, hbar, total = sum_of(x.values()), sum_of(m.values()), sum_of(mu.values())
-        square = n + dot(total, total) - sum_of(dot(mean, mean) for mean in mu.values())
-        score = (square - dot(s, hbar)) / 2
+        square = n + 2 * sum_of(dot(mu[j], mu[k]) for j, k in combinations(mu, 2))
+        hbar = sum_of(m.values())
+        score = (square - sum_of(dot(own, hbar) for own in x.values())) / 2
         for mask in present.values():
             score = score.where(mask, torch.nan)
         return score

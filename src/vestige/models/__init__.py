@@ -8,7 +8,7 @@ from torch import Tensor
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -40,4 +40,16 @@ class Encoder(Protocol):
 
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
         """Embeddings of a batch of prepared tensors, {modality: [B, d]}, unit norm, float32."""
+        ...
+
+
+@runtime_checkable
+class UnitEncoder(Encoder, Protocol):
+    """An encoder whose inner units can be watched."""
+
+    def encode_with_units(self, batch: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], dict[str, Tensor]]:
+        """What `encode` gives, and by layer the activations of its units, [B, U].
+
+        A unit is a channel after the non-linearity, averaged over tokens or space.
+        """
         ...

@@ -23,6 +23,7 @@ from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
 from vestige.files import read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
+from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
 
 CONFIG_FILE = "open_clip_config.json"
@@ -198,6 +199,11 @@ class OpenCLIPEncoder:
         if sample.captions:
             prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
         return prepared
+
+    def encode_with_units(self, batch: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], dict[str, Tensor]]:
+        seen: dict[str, Tensor] = {}
+        with watched_units(self.model, seen):
+            return self.encode(batch), seen
 
     @torch.inference_mode()
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:

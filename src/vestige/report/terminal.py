@@ -1,6 +1,6 @@
 """The summary of a run or of a table of scores on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vestige.scorefiles import ScoredFiles
+
 # Captions and paths are text, not markup, and are copied from the terminal: nothing is coloured or wrapped by guess.
 output = Console(highlight=False, soft_wrap=True)
 
 SHOWN = 5
 CAPTION_WIDTH = 80
 RATES = ("T@1", "T@5", "I@1")
+GAPS = ("ppg", "prg", "aucg")
 
 
 def show(summary: Mapping[str, Any], scores: pa.Table, *, report: Path | None = None) -> None:
@@ -31,6 +34,31 @@ def show(summary: Mapping[str, Any], scores: pa.Table, *, report: Path | None = 
     output.print(_most_memorized(summary["metric"], scores))
     if report is not None:
         output.print(Text(f"report: {report}"))
+
+
+def show_scores(scored: ScoredFiles) -> None:
+    """Print what scoring found, metric by metric, and where it was written."""
+    if "roles" in scored.summary:
+        show(scored.summary, scored.table)
+    for model, layers in scored.summary.get("units", {}).items():
+        output.print(_layers(model, layers))
+    population = (scored.summary.get("dejavu") or {}).get("population", {})
+    for role, found in population.items():
+        gaps = ", ".join(f"{name.upper()} {_signed(found[name])} (se {found[f'{name}_se']:.3f})" for name in GAPS)
+        output.print(f"dejavu, {found['n']} {role} samples with objects: {gaps}")
+    for path in scored.written:
+        output.print(Text(f"written: {path}"))
+
+
+def _layers(model: str, layers: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=f"UnitMem of {model} by layer", title_justify="left")
+    table.add_column("layer")
+    for name in ("units", "dead", "mean"):
+        table.add_column(name, justify="right")
+    for layer in layers:
+        mean = "-" if layer["mean"] is None else f"{layer['mean']:.3f}"
+        table.add_row(layer["layer"], str(layer["units"]), str(layer["dead"]), mean)
+    return table
 
 
 def _roles(summary: Mapping[str, Any]) -> Table:

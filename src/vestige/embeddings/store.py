@@ -1,0 +1,163 @@
+"""Where embeddings lie, and how they are read: by shard, by row, joined, or from memory."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from vestige.errors import VestigeError
+from vestige.files import read_json, read_table
+from vestige.metrics import UnitMemory
+from vestige.samples import Modality
+
+
+class Embeddings(Protocol):
+    """Embeddings of samples under one model, in shards."""
+
+    def shard_keys(self) -> list[list[str]]:
+        """Keys of the rows of every shard."""
+        ...
+
+    def shard(self, number: int) -> dict[str, Tensor]:
+        """The tensors of one shard; see the module for their names."""
+        ...
+
+
+class EmbeddingStore:
+    """The embeddings of one model: shards of safetensors with the keys of their rows beside them.
+
+    Args:
+        directory: where the shards lie: `00000.safetensors` and `00000.parquet`, ..., and `about.json`.
+
+    Raises:
+        VestigeError: no finished store lies there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        if not (directory / "about.json").is_file():
+            raise VestigeError(f"{directory}: no embeddings there (no about.json)")
+        self.about = read_json(directory / "about.json")
+        self._keys = [read_table(path) for path in sorted(directory.glob("*.parquet"))]
+        if len(self._keys) != self.about["shards"]:
+            raise VestigeError(
+                f"{directory}: {len(self._keys)} of {self.about['shards']} shards are there: embed again to finish"
+            )
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        return tuple(Modality(name) for name in self.about["modalities"])
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(key, reason) of the samples that could not be embedded."""
+        records = [record for table in self._keys for record in table.to_pylist()]
+        return [(record["key"], record["reason"]) for record in records if record["reason"] is not None]
+
+    def shard_keys(self) -> list[list[str]]:
+        return [
+            [key for key, reason in zip(*table.to_pydict().values(), strict=True) if reason is None]
+            for table in self._keys
+        ]
+
+    def shard(self, number: int) -> dict[str, Tensor]:
+        return _tensors(self.directory / f"{number:05d}.safetensors")
+
+    def units(self) -> dict[str, UnitMemory]:
+        """UnitMem's state over all samples that were watched, by layer; sample i is row i of the source."""
+        merged: dict[str, UnitMemory] = {}
+        for path in sorted(self.directory.glob("*.units.safetensors")):
+            for layer, state in _unpack_units(_tensors(path)).items():
+                if layer in merged:
+                    merged[layer].merge(state)
+                else:
+                    merged[layer] = state
+        return merged
+
+
+class JoinedEmbeddings:
+    """Embeddings of one model from several places, one after the other, the keys of each led by a prefix."""
+
+    def __init__(self, *parts: tuple[Embeddings, str]) -> None:
+        self._parts = parts
+        self._places = [(part, number) for part, _ in parts for number in range(len(part.shard_keys()))]
+
+    def shard_keys(self) -> list[list[str]]:
+        return [[prefix + key for key in keys] for part, prefix in self._parts for keys in part.shard_keys()]
+
+    def shard(self, number: int) -> dict[str, Tensor]:
+        part, own = self._places[number]
+        return part.shard(own)
+
+
+class TensorEmbeddings:
+    """Embeddings that lie in memory, as one shard.
+
+    Args:
+        keys: key of every row.
+        tensors: as the module names them, at least [n, d] for every modality.
+
+    Raises:
+        VestigeError: a tensor without a row for every key.
+    """
+
+    def __init__(self, keys: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            if len(tensor) != len(keys):
+                raise VestigeError(f"embeddings {name!r}: {len(tensor)} rows for {len(keys)} keys")
+        self._keys, self._tensors = list(keys), dict(tensors)
+
+    def shard_keys(self) -> list[list[str]]:
+        return [self._keys]
+
+    def shard(self, number: int) -> dict[str, Tensor]:
+        return self._tensors
+
+
+def all_keys(embeddings: Embeddings) -> list[str]:
+    """Keys of all rows, in order."""
+    return [key for keys in embeddings.shard_keys() for key in keys]
+
+
+def chosen_rows(embeddings: Embeddings, positions: Sequence[int]) -> dict[str, Tensor]:
+    """The tensors of chosen rows, in the order asked for; each shard is read once."""
+    wanted = torch.as_tensor(positions, dtype=torch.long)
+    start, parts, places = 0, [], []
+    for number, keys in enumerate(embeddings.shard_keys()):
+        inside = torch.nonzero((wanted >= start) & (wanted < start + len(keys))).flatten()
+        if len(inside):
+            tensors = embeddings.shard(number)
+            parts.append({name: tensor[wanted[inside] - start] for name, tensor in tensors.items()})
+            places.append(inside)
+        start += len(keys)
+    if not parts:
+        return {}
+    order = torch.cat(places).argsort()
+    return {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def pack_units(units: Mapping[str, UnitMemory]) -> dict[str, Tensor]:
+    """UnitMem's state by layer, as the tensors of a file."""
+    packed: dict[str, Tensor] = {}
+    for layer, state in units.items():
+        packed |= {f"{layer}/{name}": getattr(state, name) for name in ("max", "argmax", "sum", "negative")}
+        packed[f"{layer}/n"] = torch.tensor(state.n)
+    return packed
+
+
+def _unpack_units(tensors: Mapping[str, Tensor]) -> dict[str, UnitMemory]:
+    units: dict[str, UnitMemory] = {}
+    for layer in dict.fromkeys(name.rpartition("/")[0] for name in tensors):
+        state = units[layer] = UnitMemory(len(tensors[f"{layer}/max"]))
+        state.max, state.argmax = tensors[f"{layer}/max"], tensors[f"{layer}/argmax"]
+        state.sum, state.negative = tensors[f"{layer}/sum"], tensors[f"{layer}/negative"]
+        state.n = int(tensors[f"{layer}/n"])
+    return units
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}

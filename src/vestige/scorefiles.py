@@ -1,0 +1,222 @@
+"""Scoring from files to files: a finished run, two checkpoints, or embeddings that were kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vestige.data import Source, open_source
+from vestige.designs import Design
+from vestige.embeddings import EmbeddingConfig, EmbeddingStore
+from vestige.errors import VestigeError
+from vestige.files import digest, read_table, remove, write_json, write_table
+from vestige.models.openclip import OpenCLIPEncoder
+from vestige.recovery import RecoveryConfig
+from vestige.runs import open_run
+from vestige.scores import METRICS
+from vestige.scoring import DEJAVU, UNITMEM, ScoreResult, score, score_embeddings, score_models
+from vestige.summary import summarise
+from vestige.units import layer_means
+
+# Columns that describe a sample or the first metric of its table: a table that has them keeps its own.
+KEPT = ("group", "role", "memorization", "align_in", "align_out", "n_in", "n_out", "p_value", "q_value")
+KEPT_TOO = ("caption", "planted")
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Score samples: of a finished run, with two checkpoints you trained, or from embeddings that were kept."""
+
+    run: Path | None = None
+    """A finished run: its models, its data, its membership; columns are added to its table."""
+    f: Path | None = None
+    """Checkpoint of the model that saw the samples (a folder in OpenCLIP's layout, .safetensors, .pt), or a folder of
+    embeddings."""
+    g: Path | None = None
+    """The same of the reference model."""
+    data: str | None = None
+    """The samples: twemoji, csv:FILE, folder:DIR."""
+    heldout: str | None = None
+    """Samples neither model saw, named as data; not needed with a membership that has external samples."""
+    heldout_f: Path | None = None
+    """Embeddings of the held-out samples under f, where f is a folder of embeddings."""
+    heldout_g: Path | None = None
+    """The same under g."""
+    model: str | None = None
+    """Architecture of both (an OpenCLIP name or a JSON file), where the checkpoints do not say."""
+    membership: Path | None = None
+    """Parquet with which model saw what, as a run writes it; without it f saw all of the data and g none."""
+    metric: str = "clipmem"
+    """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu."""
+    public: str | None = None
+    """For dejavu: samples with objects that no model saw, named as data."""
+    out: Path | None = None
+    """The table of scores; scores.parquet, or that of the run, when not given."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Options of data, heldout and public, for example image_column path."""
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    seed: int = 0
+    """Of the views."""
+
+    @property
+    def metrics(self) -> list[str]:
+        return [name.strip() for name in self.metric.split(",")]
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """What was scored, and where it lies.
+
+    Attributes:
+        table: all columns, those that were there before too.
+        summary: `vestige.summary.summarise` of the first metric (empty where none is a score), with `out`, and with
+            `units` (mean UnitMem by model and layer) and `dejavu` where asked for.
+        written: the files.
+    """
+
+    table: pa.Table
+    summary: Mapping[str, Any]
+    written: Sequence[Path]
+
+
+def score_files(config: ScoreConfig) -> ScoredFiles:
+    """Score, and write the table, `<out>.units.parquet` and `<out>.dejavu.json` where asked for.
+
+    Raises:
+        VestigeError: inputs that do not go together, or as `vestige.scoring.score_models`.
+    """
+    if config.run is not None:
+        result, models, out = _scored_run(config, config.run)
+    elif config.f is None or config.g is None:
+        raise VestigeError("name a run (vestige score RUN), or two models with --f and --g")
+    elif _is_store(config.f) or _is_store(config.g):
+        result, models, out = _scored_stores(config, config.f, config.g)
+    else:
+        result, models, out = _scored_checkpoints(config, config.f, config.g)
+    if config.run is not None and out.exists():
+        result = ScoreResult(merged(read_table(out), result.table), result.units, result.dejavu)
+    return _write(result, models, out, config)
+
+
+def merged(table: pa.Table, new: pa.Table) -> pa.Table:
+    """The table with the new one's columns, in place of its own of the same name, by key.
+
+    What describes the samples, and what belongs to the first metric of a table, stays as the table has it.
+    """
+    row = {key: place for place, key in enumerate(new["key"].to_pylist())}
+    order = pa.array([row.get(key) for key in table["key"].to_pylist()], pa.int64())
+    for name in new.column_names:
+        own = name in (*KEPT, *KEPT_TOO) or name.startswith("align_")
+        if name == "key" or (own and name in table.column_names):
+            continue
+        column = new[name].take(order)
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name, column)
+    return table
+
+
+def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequence[str], Path]:
+    others = [
+        name for name in ("f", "g", "data", "heldout", "membership", "model") if getattr(config, name) is not None
+    ]
+    if others:
+        raise VestigeError(f"a run brings its own models and data: leave out --{others[0]}")
+    run = open_run(directory)
+    out = config.out or directory / "scores.parquet"
+    work = _work(out, *(encoder.fingerprint for encoder in run.encoders.values()), str(config))
+    result = score_models(
+        run.encoders,
+        run.samples,
+        metrics=config.metrics,
+        embedding=config.embedding,
+        membership=run.design,
+        public=_source(config.public, config),
+        recovery=config.recovery,
+        directory=work,
+        seed=run.config.seed,
+    )
+    return result, run.design.models, out
+
+
+def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tuple[ScoreResult, Sequence[str], Path]:
+    data = _source(config.data, config)
+    if data is None:
+        raise VestigeError("name the samples with --data")
+    device = config.embedding.device
+    f, g = (OpenCLIPEncoder.load(path, config.model, device=device) for path in (f_path, g_path))
+    out = config.out or Path("scores.parquet")
+    result = score(
+        f,
+        g,
+        data,
+        _source(config.heldout, config),
+        metrics=config.metrics,
+        embedding=config.embedding,
+        membership=None if config.membership is None else Design.load(config.membership),
+        public=_source(config.public, config),
+        recovery=config.recovery,
+        directory=_work(out, f.fingerprint, g.fingerprint, str(config)),
+        seed=config.seed,
+    )
+    return result, ("f", "g"), out
+
+
+def _scored_stores(config: ScoreConfig, f: Path, g: Path) -> tuple[ScoreResult, Sequence[str], Path]:
+    unfit = [name for name in config.metrics if name not in METRICS]
+    if unfit:
+        raise VestigeError(f"{unfit[0]} needs the models: embeddings alone give {', '.join(METRICS)}")
+    if (config.heldout_f is None) != (config.heldout_g is None):
+        raise VestigeError("name the held-out embeddings of both models, with --heldout-f and --heldout-g")
+    away = None
+    if config.heldout_f is not None and config.heldout_g is not None:
+        away = {"f": EmbeddingStore(config.heldout_f), "g": EmbeddingStore(config.heldout_g)}
+    result = score_embeddings(
+        {"f": EmbeddingStore(f), "g": EmbeddingStore(g)},
+        away,
+        metrics=config.metrics,
+        membership=None if config.membership is None else Design.load(config.membership),
+    )
+    rows = len(result.table)
+    table = result.table.append_column("caption", pa.array([""] * rows, pa.string()))
+    table = table.append_column("planted", pa.array([False] * rows, pa.bool_()))
+    return ScoreResult(table, {}, None), ("f", "g"), config.out or Path("scores.parquet")
+
+
+def _write(result: ScoreResult, models: Sequence[str], out: Path, config: ScoreConfig) -> ScoredFiles:
+    written = [out]
+    scored = any(name in METRICS or name == DEJAVU for name in config.metrics)
+    summary: dict[str, Any] = summarise(result.table, models) if scored else {}
+    write_table(out, result.table)
+    if UNITMEM in config.metrics:
+        named = [table.append_column("model", pa.array([name] * len(table))) for name, table in result.units.items()]
+        written.append(out.with_suffix(".units.parquet"))
+        write_table(written[-1], pa.concat_tables(named))
+        summary["units"] = {name: layer_means(table) for name, table in result.units.items()}
+    if result.dejavu is not None:
+        written.append(out.with_suffix(".dejavu.json"))
+        write_json(written[-1], result.dejavu)
+        summary["dejavu"] = result.dejavu
+    for left in out.parent.glob(f".{out.name}.work-*"):
+        remove(left)
+    return ScoredFiles(result.table, summary | {"out": str(out)}, written)
+
+
+def _work(out: Path, *parts: str) -> Path:
+    """Where embeddings are kept until the table is written; named after all they depend on.
+
+    A call that was killed finds its own and no others.
+    """
+    return out.with_name(f".{out.name}.work-{digest(*parts)}")
+
+
+def _is_store(path: Path) -> bool:
+    return (path / "about.json").is_file()
+
+
+def _source(name: str | None, config: ScoreConfig) -> Source | None:
+    return None if name is None else open_source(name, **config.options)
