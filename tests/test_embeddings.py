@@ -171,3 +171,59 @@ def test_joined_and_in_memory():
 def test_settings_that_cannot_be(change, said):
     with pytest.raises(VestigeError, match=said):
         EmbeddingConfig(**change)
+
+
+def activations(encoder, batch) -> dict[str, torch.Tensor]:
+    """Literal: the output of every GELU, token by token, on one sample."""
+    kept, hooks = {}, []
+    for name, module in encoder.model.named_modules():
+        if isinstance(module, torch.nn.GELU):
+            hooks.append(
+                module.register_forward_hook(lambda _m, _i, out, name=name: kept.update({name: out[0].clone()}))
+            )
+    encoder.encode(batch)
+    for hook in hooks:
+        hook.remove()
+    return {name: sum(tokens for tokens in out) / len(out) for name, out in kept.items()}
+
+
+def test_units_are_watched_over_views_and_named_samples(encoders, source, tmp_path):
+    encoder, keys = encoders["f"], source.keys()
+    watched = [key for key in keys if key != "0003"]
+    config = EmbeddingConfig(views=2, shard_size=4, batch_size=3)
+    store = embed({"f": encoder}, source, tmp_path, config, seed=7, watched={"f": watched})["f"]
+    found = store.units()
+    rows = {name: [] for name in found}
+    for sample in source.samples(watched):
+        crops = [encoder.prepare(sample, View(7, epoch))[Modality.IMAGE][None] for epoch in range(2)]
+        images = [activations(encoder, {Modality.IMAGE: crop}) for crop in crops]
+        text = activations(encoder, {Modality.TEXT: encoder.prepare(sample, None)[Modality.TEXT][None]})
+        for name in found:
+            own = text[name] if name in text else torch.stack([seen[name] for seen in images]).mean(0)
+            rows[name].append(own)
+    assert any(name.startswith("visual") for name in found)
+    assert any(not name.startswith("visual") for name in found)
+    for name, state in found.items():
+        stacked = torch.stack(rows[name]).double()
+        torch.testing.assert_close(state.max, stacked.amax(0), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(state.sum, stacked.sum(0), atol=1e-4, rtol=1e-4)
+        assert state.n == 10
+        assert [keys[row] for row in state.argmax.tolist()] == [watched[row] for row in stacked.argmax(0).tolist()]
+
+
+def test_units_of_a_killed_pass_are_counted_once(encoders, source, tmp_path):
+    config = EmbeddingConfig(shard_size=4)
+    whole = embed(encoders, source, tmp_path / "whole", config, seed=0, watched={"g": source.keys()})["g"].units()
+    embed(encoders, source, tmp_path / "cut", config, seed=0, watched={"g": source.keys()})
+    (tmp_path / "cut" / "g" / "00001.parquet").unlink()
+    again = embed(encoders, source, tmp_path / "cut", config, seed=0, watched={"g": source.keys()})["g"].units()
+    for name, state in whole.items():
+        assert (again[name].n, again[name].sum.tolist()) == (state.n, state.sum.tolist())
+
+
+def test_models_without_units_say_so(source, tmp_path):
+    plain = CallableEncoder(
+        lambda x: x, lambda x: x, lambda p: torch.ones(3), lambda t: torch.ones(len(t), 3), name="x"
+    )
+    with pytest.raises(VestigeError, match="the units of x cannot be watched"):
+        embed({"x": plain}, source, tmp_path, EmbeddingConfig(), seed=0, watched={"x": source.keys()})

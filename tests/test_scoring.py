@@ -34,7 +34,7 @@ def encoder(seed: int) -> vestige.CallableEncoder:
 def test_five_lines():
     f, g = encoder(1), encoder(2)
     data, heldout = samples(0, 12), samples(12, 25)
-    table = vestige.score(f, g, data, heldout)
+    table = vestige.score(f, g, data, heldout).table
 
     def alignment(model):
         def embedded(source):
@@ -54,7 +54,7 @@ def test_five_lines():
 def test_unreadable_samples_are_left_out():
     broken = Sample("broken", "broken", {Modality.IMAGE: b"no picture"}, ("x",))
     data = vestige.SampleList([*samples(0, 3).samples(["0", "1", "2"]), broken])
-    table = vestige.score(encoder(1), encoder(2), data, samples(12, 4))
+    table = vestige.score(encoder(1), encoder(2), data, samples(12, 4)).table
     assert table["key"].to_pylist()[:4] == ["0", "1", "2", "heldout:0"]
 
 

@@ -43,7 +43,12 @@ def unit_table(layers: Mapping[str, UnitMemory], keys: Sequence[str]) -> pa.Tabl
 
 
 def layer_means(table: pa.Table) -> list[dict[str, object]]:
-    """Mean UnitMem of every layer over its living units (the paper's per-layer curves), in the order of the table."""
+    """Mean UnitMem of every layer over its living units (the paper's per-layer curves), in the order of the table.
+
+    Returns:
+        For each layer `layer`, `units` (living), `dead`, `outside` (living units whose UnitMem left [0, 1], which
+        negative activations can bring about), `mean` (None where all are dead).
+    """
     layers = dict.fromkeys(table["layer"].to_pylist())
     scores = {layer: [] for layer in layers}
     dead = Counter(
@@ -57,6 +62,7 @@ def layer_means(table: pa.Table) -> list[dict[str, object]]:
             "layer": layer,
             "units": len(scores[layer]),
             "dead": dead[layer],
+            "outside": sum(not 0 <= score <= 1 for score in scores[layer]),
             "mean": float(torch.tensor(scores[layer], dtype=torch.float64).mean()) if scores[layer] else None,
         }
         for layer in layers

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from report.cases import PLANTED, RETRIEVAL, ROLES, Element, Page, gallery, mean, shown, summary, table, write
 from vestige.report.claim import claim
-from vestige.report.gallery import LONGEST_CAPTION, SIDE, thumbnail
+from vestige.report.gallery import LONGEST_CAPTION, SIDE, ends, thumbnail
 from vestige.report.histogram import chart, columns, histogram, outlines
 from vestige.report.text import brief, cut, interval, number, percent, small, visible
 from vestige.report.track import Track
@@ -220,6 +220,16 @@ def test_scripts_read_json_that_cannot_end_their_element(tmp_path: Path) -> None
     assert json.loads(data.text)["layer"]
 
 
+def test_legend_names_what_is_drawn(tmp_path: Path) -> None:
+    """Roles that have a score, and the planted samples as a series of their own."""
+    page = write(tmp_path, table(score=[0.9, 0.1, None, 0.0, 0.02], planted=[True] + [False] * 4))
+    assert page.texts("button") == ["candidate", "shared", "external", "planted"]
+    assert [e.attributes["data-series"] for e in page.find("button")] == page.texts("button")
+    (data,) = [e for e in page.find("script") if e.attributes.get("type") == "application/json"]
+    drawn = json.loads(data.text)["datasets"]["outlines"]
+    assert {row["series"] for row in drawn} == set(page.texts("button"))
+
+
 def test_long_captions_are_cut(tmp_path: Path) -> None:
     scores = table(
         ["candidate"] * 2, [0.2, 0.1], captions=["y" * 100_000, "z" * LONGEST_CAPTION], keys=["k" * 9_999, "l"]
@@ -257,6 +267,10 @@ def test_galleries_rank_the_candidates(tmp_path: Path) -> None:
     page = write(tmp_path, table(roles, score))
     assert list(gallery(page, "most")) == ["key-2", "key-0", "key-5"]
     assert list(gallery(page, "least")) == ["key-4", "key-7"]
+
+
+def test_equal_scores_keep_the_order_of_the_table() -> None:
+    assert ends(np.repeat([0.0, 1.0], 500), np.ones(1000, bool), 3) == ([500, 501, 502], [499, 498, 497])
 
 
 def test_cards_say_why(tmp_path: Path) -> None:
@@ -331,8 +345,8 @@ def test_columns_and_entries_that_are_missing_are_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_is_old_or_new(tmp_path: Path) -> None:
-    """A report that cannot be finished leaves the one that was there, and nothing else."""
+def test_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that cannot be made, or written to the end, leaves the one that was there, and nothing else."""
     out = tmp_path / "deep" / "report.html"
     page = write(out.parent)
     before = out.read_bytes()
@@ -342,6 +356,14 @@ def test_file_is_old_or_new(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         write(out.parent, picture=broken)
+    assert out.read_bytes() == before
+
+    def full(handle: int) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="the disk is full"):
+        patched.setattr("os.fsync", full)
+        write(out.parent, told=summary(model="other"))
     assert out.read_bytes() == before
     write(out.parent, told=summary(model="other"))
     assert out.read_bytes() != before

@@ -53,11 +53,11 @@ def show_scores(scored: ScoredFiles) -> None:
 def _layers(model: str, layers: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"UnitMem of {model} by layer", title_justify="left")
     table.add_column("layer")
-    for name in ("units", "dead", "mean"):
-        table.add_column(name, justify="right")
+    for name in ("units", "dead", "outside [0, 1]", "mean"):
+        table.add_column(Text(name), justify="right")
     for layer in layers:
         mean = "-" if layer["mean"] is None else f"{layer['mean']:.3f}"
-        table.add_row(layer["layer"], str(layer["units"]), str(layer["dead"]), mean)
+        table.add_row(layer["layer"], str(layer["units"]), str(layer["dead"]), str(layer["outside"]), mean)
     return table
 
 
