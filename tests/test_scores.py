@@ -205,7 +205,7 @@ def test_embeddings_somebody_made(tensors):
     held = {
         name: TensorEmbeddings(KEYS[:30], {m: own[m][60:] for m in ("image", "text")}) for name, own in tensors.items()
     }
-    table = score_embeddings(data, held)
+    table = score_embeddings(data, held).table
     expected = [
         clip_alignment(own["image"][:60], own["text"][:60], own["image"][60:], own["text"][60:])
         for own in tensors.values()
@@ -218,7 +218,7 @@ def test_embeddings_somebody_made(tensors):
 def test_a_membership_without_a_held_out_set(design, tensors):
     made = {name: TensorEmbeddings(KEYS, {m: own[m] for m in ("image", "text")}) for name, own in tensors.items()}
     ours = score_table(design, align(made, heldout_rows(made, external(design)), design, metrics_named(["clipmem"])))
-    assert score_embeddings(made, membership=design).equals(ours)
+    assert score_embeddings(made, membership=design).table.equals(ours)
 
 
 def test_what_does_not_fit_is_one_line(design, tensors):

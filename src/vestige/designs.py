@@ -72,29 +72,24 @@ class Design:
         if len(set(self.keys)) != len(self.keys):
             raise ValueError("keys: every key stands for one sample, found one twice")
         first: dict[str, int] = {}
-        for sample, group in enumerate(self.groups):
-            other = first.setdefault(group, sample)
-            if (self.member[:, sample] != self.member[:, other]).any():
-                raise ValueError(
-                    f"member: the group {group!r} is parted: {self.keys[other]!r} and {self.keys[sample]!r}"
-                    " are in different models"
-                )
+        firsts = np.array([first.setdefault(group, sample) for sample, group in enumerate(self.groups)], dtype=np.int64)
+        parted = np.flatnonzero((self.member != self.member[:, firsts]).any(axis=0))
+        if len(parted):
+            sample = int(parted[0])
+            raise ValueError(
+                f"member: the group {self.groups[sample]!r} is parted: {self.keys[firsts[sample]]!r} and"
+                f" {self.keys[sample]!r} are in different models"
+            )
 
     def roles(self) -> list[Role]:
         """The role of every sample."""
-        seen = self.member.sum(axis=0)
+        known = {0: Role.EXTERNAL, len(self.models): Role.SHARED}
+        apart = {True: Role.CANDIDATE, False: Role.INDEPENDENT}
         pair = len(self.models) == 2
-        roles = []
-        for sample, count in enumerate(seen):
-            if count == 0:
-                roles.append(Role.EXTERNAL)
-            elif count == len(self.models):
-                roles.append(Role.SHARED)
-            elif not pair:
-                roles.append(Role.MIXED)
-            else:
-                roles.append(Role.CANDIDATE if self.member[0, sample] else Role.INDEPENDENT)
-        return roles
+        seen, by_first = self.member.sum(axis=0).tolist(), self.member[0].tolist()
+        return [
+            known.get(count) or (apart[saw] if pair else Role.MIXED) for count, saw in zip(seen, by_first, strict=True)
+        ]
 
     def unscored(self) -> dict[str, str]:
         """Samples without a memorization score, and why."""

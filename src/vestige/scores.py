@@ -20,7 +20,8 @@ from vestige.metrics import (
     Contrast,
     benjamini_hochberg,
     clip_alignment_from_means,
-    clip_heldout_se,
+    clip_heldout_se_from_spread,
+    clip_heldout_spread,
     contrast_weights,
     cross_modal_consistency_from_means,
     heldout_mean,
@@ -104,18 +105,22 @@ class Part:
         return heldout_mean(self.heldout[modality], index=self.index)
 
 
+HeldoutError = Callable[[Sequence[Part], Tensor], Tensor]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric of memorization as a contrast of alignments.
 
     Attributes:
         alignments: samples under one model to {column: alignment [n]}; the first column is the metric's own.
-        heldout_error: (the samples under every model, weights [M, n]) to the standard error of the first column that
-            comes from the choice of the held-out set, [n]; None where there is none.
+        heldout_error: the held-out set under every model to a function from (samples under every model, weights
+            [M, n]) to the standard error of the first column that comes from the choice of the held-out set, [n];
+            None where there is none.
     """
 
     alignments: Callable[[Part], dict[str, Tensor]]
-    heldout_error: Callable[[Sequence[Part], Tensor], Tensor] | None = None
+    heldout_error: Callable[[Sequence[Shard]], HeldoutError] | None = None
 
 
 def _clipmem(part: Part) -> dict[str, Tensor]:
@@ -129,16 +134,18 @@ def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
     )
 
 
-def _clipmem_error(parts: Sequence[Part], weights: Tensor) -> Tensor:
-    image, text = Modality.IMAGE, Modality.TEXT
-    return clip_heldout_se(
-        [part.tensors[image].float() for part in parts],
-        [part.tensors[text].float() for part in parts],
-        [part.heldout[image].float() for part in parts],
-        [part.heldout[text].float() for part in parts],
-        weights,
-        heldout_index=parts[0].index,
-    )
+def _clipmem_error(heldout: Sequence[Shard]) -> HeldoutError:
+    def of(shards: Sequence[Shard], modality: Modality) -> list[Tensor]:
+        return [shard[modality].float() for shard in shards]
+
+    spread = clip_heldout_spread(of(heldout, Modality.IMAGE), of(heldout, Modality.TEXT))
+
+    def error(parts: Sequence[Part], weights: Tensor) -> Tensor:
+        own = [part.tensors for part in parts]
+        image, text = of(own, Modality.IMAGE), of(own, Modality.TEXT)
+        return clip_heldout_se_from_spread(image, text, spread, weights, heldout_index=parts[0].index)
+
+    return error
 
 
 def _multimem(part: Part) -> dict[str, Tensor]:
@@ -152,10 +159,14 @@ def _multimem(part: Part) -> dict[str, Tensor]:
     return columns | {f"multimem_{a}_{b}": _pair(part, a, b) for a, b in combinations(modalities, 2)}
 
 
-def _multimem_error(parts: Sequence[Part], weights: Tensor) -> Tensor:
-    own = [{m: part.tensors[m].float() for m in part.modalities()} for part in parts]
-    held = [{m: part.heldout[m].float() for m in part.modalities()} for part in parts]
-    return multimem_heldout_se(own, held, weights, heldout_index=parts[0].index)
+def _multimem_error(heldout: Sequence[Shard]) -> HeldoutError:
+    held = [{m: shard[m].float() for m in Modality if m in shard} for shard in heldout]
+
+    def error(parts: Sequence[Part], weights: Tensor) -> Tensor:
+        own = [{m: part.tensors[m].float() for m in part.modalities()} for part in parts]
+        return multimem_heldout_se(own, held, weights, heldout_index=parts[0].index)
+
+    return error
 
 
 def _sslmem(part: Part) -> dict[str, Tensor]:
@@ -223,6 +234,10 @@ def align(
     member = torch.from_numpy(design.member)
     columns: dict[str, list[Tensor]] = {}
     errors: dict[str, list[Tensor]] = {}
+    held = [heldout.shards[model] for model in design.models]
+    error_of = {
+        name: metric.heldout_error(held) for name, metric in metrics.items() if metric.heldout_error is not None
+    }
     for number, keys in enumerate(first):
         if not keys:
             continue
@@ -235,8 +250,8 @@ def align(
             found = [metric.alignments(part) for part in parts]
             for column in found[0]:
                 columns.setdefault(column, []).append(torch.stack([own[column].double() for own in found]))
-            if metric.heldout_error is not None:
-                errors.setdefault(name, []).append(metric.heldout_error(parts, weights).double())
+            if name in error_of:
+                errors.setdefault(name, []).append(error_of[name](parts, weights).double())
     return Alignments(
         keys=tuple(key for keys in first for key in keys),
         columns={name: torch.cat(parts, dim=1) for name, parts in columns.items()},

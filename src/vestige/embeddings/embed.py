@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vestige.ahead import ahead
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.views import View
@@ -142,27 +143,37 @@ class _Prepared:
     views: Mapping[Modality, Tensor]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Some samples, prepared.
+
+    Attributes:
+        records: key of every sample, and why it cannot be embedded, if it cannot.
+        rows, keys: of those that can, the row in the source and the key.
+        prepared: by preprocessing, the tensors of those that can.
+    """
+
+    records: Sequence[dict[str, str | None]]
+    rows: Sequence[int]
+    keys: Sequence[str]
+    prepared: Mapping[str, Sequence[_Prepared]]
+
+
 def _embed_shard(job: _Job, samples: Iterator[Sample], number: int, pool: ThreadPoolExecutor, advance: Advance) -> None:
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in job.encoders}
     units: dict[str, dict[str, UnitMemory]] = {name: {} for name in job.watched}
     records: list[dict[str, str | None]] = []
-    # One encoder of each preprocessing prepares for all that share it.
-    preparers = {encoder.preprocessing: encoder for encoder in job.encoders.values()}
-    for batch in _batches(samples, job.config.batch_size):
-        first = number * job.config.shard_size + len(records)
-        decoded = list(pool.map(_decoded, batch))
-        records += [{"key": sample.key, "reason": reason} for sample, reason in decoded]
-        good = [(first + place, sample) for place, (sample, reason) in enumerate(decoded) if reason is None]
-        for preprocessing, preparer in preparers.items() if good else ():
-            prepared = list(pool.map(lambda pair, p=preparer: _prepare(p, pair[1], job), good))
-            for name, encoder in job.encoders.items():
-                if encoder.preprocessing == preprocessing:
-                    tensors, activations = _embed_batch(encoder, prepared, job.config, watch=name in job.watched)
-                    parts[name].append(tensors)
-                    if name in job.watched:
-                        seen = [place for place, (_, sample) in enumerate(good) if sample.key in job.watched[name]]
-                        _observe(units[name], activations, seen, [good[place][0] for place in seen])
-        advance(len(batch))
+    batches = _batches(samples, number * job.config.shard_size, job.config.batch_size)
+    for batch in ahead(lambda found: _prepare_batch(job, *found, pool), batches):
+        records += batch.records
+        for name, encoder in job.encoders.items() if batch.rows else ():
+            prepared = batch.prepared[encoder.preprocessing]
+            tensors, activations = _embed_batch(encoder, prepared, job.config, watch=name in job.watched)
+            parts[name].append(tensors)
+            if name in job.watched:
+                seen = [place for place, key in enumerate(batch.keys) if key in job.watched[name]]
+                _observe(units[name], activations, seen, [batch.rows[place] for place in seen])
+        advance(len(batch.records))
     for name in job.encoders:
         tensors = {}
         if parts[name]:
@@ -177,15 +188,33 @@ def _embed_shard(job: _Job, samples: Iterator[Sample], number: int, pool: Thread
         write_table(job.directory / name / f"{number:05d}.parquet", pa.Table.from_pylist(records, schema=_KEYS))
 
 
-def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+def _prepare_batch(job: _Job, first: int, samples: Sequence[Sample], pool: ThreadPoolExecutor) -> _Batch:
+    decoded = list(pool.map(_decoded, samples))
+    rows = [first + place for place, (_, reason) in enumerate(decoded) if reason is None]
+    good = [sample for sample, reason in decoded if reason is None]
+    # One encoder of each preprocessing prepares for all that share it.
+    preparers = {encoder.preprocessing: encoder for encoder in job.encoders.values()}
+    return _Batch(
+        records=[{"key": sample.key, "reason": reason} for sample, reason in decoded],
+        rows=rows,
+        keys=[sample.key for sample in good],
+        prepared={
+            name: list(pool.map(lambda sample, p=preparer: _prepare(p, sample, job), good))
+            for name, preparer in preparers.items()
+        },
+    )
+
+
+def _batches(samples: Iterator[Sample], first: int, size: int) -> Iterator[tuple[int, list[Sample]]]:
+    """(row of the first sample in the source, samples) of every batch."""
     batch: list[Sample] = []
     for sample in samples:
         batch.append(sample)
         if len(batch) == size:
-            yield batch
-            batch = []
+            yield first, batch
+            first, batch = first + size, []
     if batch:
-        yield batch
+        yield first, batch
 
 
 def _decoded(sample: Sample) -> tuple[Sample, str | None]:

@@ -32,6 +32,11 @@ class EmbeddingStore:
     Args:
         directory: where the shards lie: `00000.safetensors` and `00000.parquet`, ..., and `about.json`.
 
+    Attributes:
+        directory: the same.
+        about: what was embedded, and how.
+        skipped: (key, reason) of the samples that could not be embedded.
+
     Raises:
         VestigeError: no finished store lies there.
     """
@@ -41,27 +46,24 @@ class EmbeddingStore:
         if not (directory / "about.json").is_file():
             raise VestigeError(f"{directory}: no embeddings there (no about.json)")
         self.about = read_json(directory / "about.json")
-        self._keys = [read_table(path) for path in sorted(directory.glob("*.parquet"))]
-        if len(self._keys) != self.about["shards"]:
+        tables = [read_table(path) for path in sorted(directory.glob("*.parquet"))]
+        if len(tables) != self.about["shards"]:
             raise VestigeError(
-                f"{directory}: {len(self._keys)} of {self.about['shards']} shards are there: embed again to finish"
+                f"{directory}: {len(tables)} of {self.about['shards']} shards are there: embed again to finish"
             )
+        self._keys: list[list[str]] = []
+        self.skipped: list[tuple[str, str]] = []
+        for table in tables:
+            keys, reasons = table["key"].to_pylist(), table["reason"].to_pylist()
+            self._keys.append([key for key, reason in zip(keys, reasons, strict=True) if reason is None])
+            self.skipped += [(key, reason) for key, reason in zip(keys, reasons, strict=True) if reason is not None]
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
         return tuple(Modality(name) for name in self.about["modalities"])
 
-    @property
-    def skipped(self) -> list[tuple[str, str]]:
-        """(key, reason) of the samples that could not be embedded."""
-        records = [record for table in self._keys for record in table.to_pylist()]
-        return [(record["key"], record["reason"]) for record in records if record["reason"] is not None]
-
     def shard_keys(self) -> list[list[str]]:
-        return [
-            [key for key, reason in zip(*table.to_pydict().values(), strict=True) if reason is None]
-            for table in self._keys
-        ]
+        return self._keys
 
     def shard(self, number: int) -> dict[str, Tensor]:
         return _tensors(self.directory / f"{number:05d}.safetensors")

@@ -13,7 +13,14 @@ from .dejavu_population import PopulationGaps, population_gaps, recall_distribut
 from .dejavu_samples import GapCurve, SampleGaps, sample_gaps
 from .detection import AUC, auc, average_precision, precision_at
 from .heldout import heldout_mean
-from .heldout_error import clip_heldout_se, heldout_standard_error, multimem_heldout_se
+from .heldout_error import (
+    HeldoutSpread,
+    clip_heldout_se,
+    clip_heldout_se_from_spread,
+    clip_heldout_spread,
+    heldout_standard_error,
+    multimem_heldout_se,
+)
 from .labelmem import label_alignment
 from .labelsets import LabelSets
 from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
@@ -27,6 +34,7 @@ __all__ = [
     "AUC",
     "Contrast",
     "GapCurve",
+    "HeldoutSpread",
     "Interval",
     "LabelSets",
     "ModalityDrop",
@@ -44,6 +52,8 @@ __all__ = [
     "clip_alignment",
     "clip_alignment_from_means",
     "clip_heldout_se",
+    "clip_heldout_se_from_spread",
+    "clip_heldout_spread",
     "contrast_weights",
     "cross_modal_consistency",
     "cross_modal_consistency_from_means",

@@ -47,7 +47,47 @@ def heldout_standard_error(v: Tensor, z: Tensor, *, index: Tensor | None = None)
         check_index(index, v.shape[0], z)
     dtype = checks.working_dtype(v, z)
     v, z = v.to(dtype), z.to(dtype)
-    return error_along(lambda rows: v[rows], v.shape[0], z - z.mean(0), index)
+    return HeldoutSpread(z - z.mean(0)).error_along(lambda rows: v[rows], v.shape[0], index)
+
+
+class HeldoutSpread:
+    """How the held-out embeddings spread: made once for a held-out set, used for any number of samples.
+
+    Attributes:
+        centred: [H, K], z_h minus their mean.
+        scatter: [K, K], centred' centred, where K <= H, else None.
+    """
+
+    def __init__(self, centred: Tensor) -> None:
+        """From centred rows."""
+        h, k = centred.shape
+        self.centred = centred
+        # v' (z'z) v costs K^2 a sample, |z v|^2 costs H K: the smaller of the two.
+        self.scatter = centred.T @ centred if k <= h else None
+
+    def error_along(self, direction: Callable[[slice], Tensor], n: int, index: Tensor | None) -> Tensor:
+        """`heldout_standard_error` with v given piecewise: `direction(rows)` -> [rows, K]."""
+        h = self.centred.shape[0]
+        result = self.centred.new_full((n,), torch.nan)
+        if h < 2:
+            return result
+        for start in range(0, n, CHUNK):
+            rows = slice(start, min(start + CHUNK, n))
+            v = direction(rows)
+            if self.scatter is not None:
+                square = torch.linalg.vecdot(v @ self.scatter, v).clamp(min=0)
+            else:
+                square = (v @ self.centred.T).square().sum(1)
+            variance = square / (h - 1)
+            size = torch.full_like(variance, h)
+            if index is not None:
+                own = index[rows]
+                inside = own >= 0
+                own_part = torch.linalg.vecdot(v, self.centred[own.clamp(min=0)]).square()
+                others = (square - own_part * h / (h - 1)).clamp(min=0) / (h - 2 if h > 2 else torch.nan)
+                variance, size = torch.where(inside, others, variance), size - inside.to(size.dtype)
+            result[rows] = (variance / size).sqrt()
+        return result
 
 
 def clip_heldout_se(
@@ -77,35 +117,82 @@ def clip_heldout_se(
     Raises:
         ValueError: wrong shape, dtype or device, unequal numbers of models, an embedding that is not of unit norm.
     """
-    models = [list(group) for group in (image, text, heldout_image, heldout_text)]
-    names = ("image", "text", "heldout_image", "heldout_text")
-    m = len(models[0])
+    checks.count("image: number of models", len(image))
+    spread = clip_heldout_spread(list(heldout_image), list(heldout_text))
+    return clip_heldout_se_from_spread(list(image), list(text), spread, weight, heldout_index=heldout_index)
+
+
+def clip_heldout_spread(heldout_image: Sequence[Tensor], heldout_text: Sequence[Tensor]) -> HeldoutSpread:
+    """The held-out side of `clip_heldout_se`, made once for many shards of samples.
+
+    Args:
+        heldout_image: M tensors [H, d_m], unit norm; one a model.
+        heldout_text: M tensors [H, d_m]; the same H samples for all models.
+
+    Raises:
+        ValueError: as `clip_heldout_se`.
+    """
+    checks.count("heldout_image: number of models", len(heldout_image))
+    if len(heldout_text) != len(heldout_image):
+        raise ValueError(f"heldout_text: expected {len(heldout_image)} models, found {len(heldout_text)}")
+    first = heldout_image[0]
+    checks.shape("heldout_image[0]", first, "[H, d]", (None, None))
+    for k, (image, text) in enumerate(zip(heldout_image, heldout_text, strict=True)):
+        check_heldout(f"heldout_image[{k}]", image, (first.shape[0], None), like=first)
+        check_heldout(f"heldout_text[{k}]", text, tuple(image.shape), like=first)
+    dtype = checks.working_dtype(*heldout_image, *heldout_text)
+    # Terms 2 and 3 meet across modalities: the image direction goes with held-out texts, and the other way round.
+    z = torch.cat([t.to(dtype) for pair in zip(heldout_text, heldout_image, strict=True) for t in pair], dim=1)
+    return HeldoutSpread(z - z.mean(0))
+
+
+def clip_heldout_se_from_spread(
+    image: Sequence[Tensor],
+    text: Sequence[Tensor],
+    spread: HeldoutSpread,
+    weight: Tensor,
+    *,
+    heldout_index: Tensor | None = None,
+) -> Tensor:
+    """`clip_heldout_se` of some samples, the held-out side being made (`clip_heldout_spread`).
+
+    Args:
+        image: M tensors [N, d_m], unit norm, un-augmented; one a model.
+        text: M tensors [N, d_m].
+        spread: of the same models, in the same order.
+        weight: [M] or [M, N], as in `clip_heldout_se`.
+        heldout_index: long [N], the held-out row that is sample i itself, or -1.
+
+    Returns:
+        [N], in units of the score.
+
+    Raises:
+        ValueError: as `clip_heldout_se`, or a spread of other models.
+    """
+    m = len(image)
     checks.count("image: number of models", m)
-    for name, group in zip(names, models, strict=True):
-        if len(group) != m:
-            raise ValueError(f"{name}: expected {m} models, found {len(group)}")
-    first = models[0][0]
+    if len(text) != m:
+        raise ValueError(f"text: expected {m} models, found {len(text)}")
+    first = image[0]
     checks.shape("image[0]", first, "[N, d]", (None, None))
-    n, h = first.shape[0], models[2][0].shape[0]
-    for k, (own_image, own_text, other_image, other_text) in enumerate(zip(*models, strict=True)):
+    n = first.shape[0]
+    for k, (own_image, own_text) in enumerate(zip(image, text, strict=True)):
         checks.unit(f"image[{k}]", own_image, "[N, d]", (n, None), like=first)
-        d = own_image.shape[1]
-        checks.unit(f"text[{k}]", own_text, "[N, d]", (n, d), like=first)
-        check_heldout(f"heldout_image[{k}]", other_image, (h, d), like=first)
-        check_heldout(f"heldout_text[{k}]", other_text, (h, d), like=first)
+        checks.unit(f"text[{k}]", own_text, "[N, d]", tuple(own_image.shape), like=first)
+    width, found = 2 * sum(own.shape[1] for own in image), spread.centred.shape[1]
+    if found != width:
+        raise ValueError(f"heldout_image and heldout_text: expected {width} dimensions in all models, found {found}")
+    checks.device("heldout_image", spread.centred, first)
     weight = check_weight(weight, m, n, first)
     if heldout_index is not None:
-        check_index(heldout_index, n, models[2][0])
-    dtype = checks.working_dtype(*(t for group in models for t in group))
-
-    # Terms 2 and 3 meet across modalities: the image direction goes with held-out texts, and the other way round.
-    z = torch.cat([t.to(dtype) for pair in zip(models[3], models[2], strict=True) for t in pair], dim=1)
+        check_index(heldout_index, n, spread.centred)
+    dtype = checks.working_dtype(*image, *text, spread.centred)
 
     def direction(rows: slice) -> Tensor:
-        own = zip(models[0], models[1], weight[:, rows].to(dtype), strict=True)
-        return torch.cat([t[rows] * w.unsqueeze(1) for x, y, w in own for t in (x, y)], dim=1)
+        own = zip(image, text, weight[:, rows].to(dtype), strict=True)
+        return torch.cat([t[rows].to(dtype) * w.unsqueeze(1) for x, y, w in own for t in (x, y)], dim=1)
 
-    return error_along(direction, n, z - z.mean(0), heldout_index)
+    return spread.error_along(direction, n, heldout_index)
 
 
 def multimem_heldout_se(
@@ -177,7 +264,7 @@ def multimem_heldout_se(
     for others in heldout:
         centred = [_centred(others[j].to(dtype), heldout_masks.get(j)) for j in names]
         z += [sum_of(centred)] if variant == "cmc" else centred
-    return error_along(direction, n, torch.cat(z, dim=1), heldout_index)
+    return HeldoutSpread(torch.cat(z, dim=1)).error_along(direction, n, heldout_index)
 
 
 def _scale(has: Mapping[Name, Tensor], variant: Variant, dtype: torch.dtype) -> Tensor:
@@ -196,33 +283,6 @@ def _centred(z: Tensor, mask: Tensor | None) -> Tensor:
     rows = int(mask.sum())
     z = z.where(mask.unsqueeze(1), 0)
     return (z - z.sum(0) / rows).where(mask.unsqueeze(1), 0) * (z.shape[0] / rows)
-
-
-def error_along(direction: Callable[[slice], Tensor], n: int, centred: Tensor, index: Tensor | None) -> Tensor:
-    """`heldout_standard_error` with v given piecewise: `direction(rows)` -> [rows, K]; centred [H, K] has mean 0."""
-    h, k = centred.shape
-    result = centred.new_full((n,), torch.nan)
-    if h < 2:
-        return result
-    # v' (z'z) v costs K^2 a sample, |z v|^2 costs H K: the smaller of the two.
-    scatter = centred.T @ centred if k <= h else None
-    for start in range(0, n, CHUNK):
-        rows = slice(start, min(start + CHUNK, n))
-        v = direction(rows)
-        if scatter is not None:
-            square = torch.linalg.vecdot(v @ scatter, v).clamp(min=0)
-        else:
-            square = (v @ centred.T).square().sum(1)
-        variance = square / (h - 1)
-        size = torch.full_like(variance, h)
-        if index is not None:
-            own = index[rows]
-            inside = own >= 0
-            own_part = torch.linalg.vecdot(v, centred[own.clamp(min=0)]).square()
-            others = (square - own_part * h / (h - 1)).clamp(min=0) / (h - 2 if h > 2 else torch.nan)
-            variance, size = torch.where(inside, others, variance), size - inside.to(size.dtype)
-        result[rows] = (variance / size).sqrt()
-    return result
 
 
 def check_weight(weight: Tensor, models: int, samples: int, like: Tensor) -> Tensor:

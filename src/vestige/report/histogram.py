@@ -131,7 +131,10 @@ def chart(found: Histogram) -> dict[str, Any]:
         )
         .add_params(hover)
     )
-    layers = [areas, lines, bins] if found.edges[0] > 0 or found.edges[-1] < 0 else [zero, areas, lines, bins]
+    # Layered by themselves, areas and lines share one copy of the corners.
+    layers = [alt.layer(areas, lines), bins]
+    if found.edges[0] <= 0 <= found.edges[-1]:
+        layers.insert(0, zero)
     specification = alt.layer(*layers).properties(width="container", height=HEIGHT).configure(**_configuration())
     return specification.to_dict()
 

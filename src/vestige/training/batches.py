@@ -1,7 +1,6 @@
 """What the models of a design see, batch by batch: one reading and one draw of views for all of them."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vestige.ahead import ahead
 from vestige.data.pictures import Pictures
 from vestige.data.views import View, chosen_captions, key_hashes, random_crops
 from vestige.models.openclip import Tokenizer
@@ -92,12 +92,7 @@ def epoch_batches(slots: NDArray[np.int64], pairs: Pairs, view: View, size: int)
         members = tuple(torch.from_numpy(np.searchsorted(positions, row[row >= 0])) for row in taken)
         return Batch(images, tokens, positions, members)
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(prepare, parts[0])
-        for part in parts[1:]:
-            batch, waiting = waiting.result(), pool.submit(prepare, part)
-            yield batch
-        yield waiting.result()
+    return ahead(prepare, parts)
 
 
 def batch_count(slots: NDArray[np.int64], size: int) -> int:
