@@ -1,8 +1,8 @@
 """What scoring costs beside the encoders: `python benchmarks/encoders.py`.
 
-`vestige score` of a folder of pictures with two checkpoints (reading, decoding, both models, the metric, the table; after
-imports and the loading of the checkpoints) against the bare forward passes of both models on the same batches, already
-decoded and in memory. The ratio falls with the size of the model: decoding costs the same for all.
+What `vestige score` does with two checkpoints once they are loaded (reading and decoding pictures, both models, the
+metric, the table) against the bare forward passes of both models on the same batches, already decoded and in memory.
+The ratio falls with the size of the model: decoding costs the same for all.
 """
 
 import argparse

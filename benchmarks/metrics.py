@@ -19,6 +19,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.functional import normalize
 
+import encoders
+import growth
 from vestige.metrics import (
     LabelSets,
     clip_alignment,
@@ -253,6 +255,7 @@ def parse() -> argparse.Namespace:
     ):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default {value}")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each side of each row; default 2")
+    parser.add_argument("--formulas-alone", action="store_true", help="leave out scoring against encoders, and growth")
     return parser.parse_args()
 
 
@@ -274,6 +277,9 @@ def main() -> None:
                 table.add_row(row.what, *times, f"{row.difference:.0e}")
             table.add_section()
     console.print(table)
+    if not options.formulas_alone:
+        encoders.report(encoders.REPETITIONS)
+        growth.report(growth.SIZES)
 
 
 if __name__ == "__main__":

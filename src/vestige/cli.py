@@ -83,7 +83,7 @@ def _demo(arguments: Sequence[str]) -> None:
     from vestige.config import PlantConfig, RunConfig
     from vestige.training.loop import TrainingConfig
 
-    default = RunConfig(plant=PlantConfig(captions=0.1), training=TrainingConfig(epochs=12, learning_rate=2e-3))
+    default = RunConfig(plant=PlantConfig(captions=0.1), training=TrainingConfig(epochs=10, learning_rate=2e-3))
     _configured_run("vestige demo", default, Path("runs/demo"), arguments)
 
 

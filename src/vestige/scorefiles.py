@@ -1,7 +1,7 @@
 """Scoring from files to files: a finished run, two checkpoints, or embeddings that were kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from vestige.models.openclip import OpenCLIPEncoder
 from vestige.recovery import RecoveryConfig
 from vestige.runs import open_run
 from vestige.scores import METRICS
-from vestige.scoring import DEJAVU, UNITMEM, ScoreResult, score, score_embeddings, score_models
-from vestige.summary import summarise
+from vestige.scoring import UNITMEM, ScoreResult, score, score_embeddings, score_models
+from vestige.summary import means_by_role, summarise
 from vestige.units import layer_means
 
 # Columns that describe a sample or the first metric of its table: a table that has them keeps its own.
@@ -72,8 +72,9 @@ class ScoredFiles:
 
     Attributes:
         table: all columns, those that were there before too.
-        summary: `vestige.summary.summarise` of the first metric (empty where none is a score), with `out`, and with
-            `units` (mean UnitMem by model and layer) and `dejavu` where asked for.
+        summary: `vestige.summary.summarise` of the table's first metric, and `means` by role of every score asked for
+            (neither where only units were); `out`; `units` (mean UnitMem by model and layer) and `dejavu` where asked
+            for.
         written: the files.
     """
 
@@ -97,7 +98,7 @@ def score_files(config: ScoreConfig) -> ScoredFiles:
     else:
         result, models, out = _scored_checkpoints(config, config.f, config.g)
     if config.run is not None and out.exists():
-        result = ScoreResult(merged(read_table(out), result.table), result.units, result.dejavu)
+        result = replace(result, table=merged(read_table(out), result.table))
     return _write(result, models, out, config)
 
 
@@ -184,13 +185,14 @@ def _scored_stores(config: ScoreConfig, f: Path, g: Path) -> tuple[ScoreResult, 
     rows = len(result.table)
     table = result.table.append_column("caption", pa.array([""] * rows, pa.string()))
     table = table.append_column("planted", pa.array([False] * rows, pa.bool_()))
-    return ScoreResult(table, {}, None), ("f", "g"), config.out or Path("scores.parquet")
+    return replace(result, table=table), ("f", "g"), config.out or Path("scores.parquet")
 
 
 def _write(result: ScoreResult, models: Sequence[str], out: Path, config: ScoreConfig) -> ScoredFiles:
     written = [out]
-    scored = any(name in METRICS or name == DEJAVU for name in config.metrics)
-    summary: dict[str, Any] = summarise(result.table, models) if scored else {}
+    summary: dict[str, Any] = {}
+    if result.columns:
+        summary = summarise(result.table, models) | {"means": means_by_role(result.table, result.columns)}
     write_table(out, result.table)
     if UNITMEM in config.metrics:
         named = [table.append_column("model", pa.array([name] * len(table))) for name, table in result.units.items()]

@@ -40,12 +40,14 @@ class ScoreResult:
     """What scoring gives.
 
     Attributes:
+        columns: names of the score columns, in the order of the metrics asked for.
         table: `vestige.scores.score_table` with the columns `caption` and `planted` (false); with `unitmem` also
             `units_<model>`, how many units of the model answer to the sample most.
         units: with `unitmem`, for every model a row a unit (`vestige.units.unit_table`).
         dejavu: with `dejavu`, population and sample-level gaps of the candidates (`object_gaps`), else None.
     """
 
+    columns: tuple[str, ...]
     table: pa.Table
     units: Mapping[str, pa.Table]
     dejavu: Mapping[str, Any] | None
@@ -183,7 +185,7 @@ def score_embeddings(
     alignments = align(joined, rows, design, {name: chosen[name] for name in metrics if name in chosen})
     scored = {name: own for name, own in alignments.columns.items() if name not in RECOVERY_PARTS}
     table = score_table(design, replace(alignments, columns=scored))
-    return ScoreResult(table, {}, None if test is None else object_gaps(alignments, design))
+    return ScoreResult(tuple(scored), table, {}, None if test is None else object_gaps(alignments, design))
 
 
 def object_gaps(alignments: Alignments, design: Design) -> dict[str, Any]:

@@ -34,15 +34,13 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
         `memorized`: how many candidates at a false discovery rate of 0.05; `retrieval`: None (`held_out_retrieval`);
         `warnings`.
     """
-    columns = scores.to_pydict()
     metric = scores.column_names[3]
+    columns = scores.select([metric, "group", "role", "planted", "q_value"]).to_pydict()
     score = torch.tensor([math.nan if value is None else value for value in columns[metric]], dtype=torch.float64)
     group = torch.from_numpy(np.unique(np.array(columns["group"], dtype=object), return_inverse=True)[1])
     roles = np.array(columns["role"], dtype=object)
     planted = torch.tensor(columns["planted"], dtype=torch.bool)
-    by_role = {
-        str(role): _interval(score, group, torch.from_numpy(roles == role)) for role in Role if (roles == role).any()
-    }
+    by_role = means_by_role(scores, [metric])[metric]
     scored = str(Role.CANDIDATE if Role.CANDIDATE in by_role else Role.MIXED)
     return {
         "metric": metric,
@@ -55,6 +53,21 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
         "retrieval": None,
         "warnings": list(_warnings(by_role, scored)),
     }
+
+
+def means_by_role(scores: pa.Table, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For every one of these columns and every role, `n, mean, se, low, high` as in `summarise`."""
+    group = torch.from_numpy(np.unique(np.array(scores["group"].to_pylist(), dtype=object), return_inverse=True)[1])
+    roles = np.array(scores["role"].to_pylist(), dtype=object)
+    found: dict[str, dict[str, Any]] = {}
+    for name in columns:
+        score = torch.tensor([math.nan if v is None else v for v in scores[name].to_pylist()], dtype=torch.float64)
+        found[name] = {
+            str(role): _interval(score, group, torch.from_numpy(roles == role))
+            for role in Role
+            if (roles == role).any()
+        }
+    return found
 
 
 def _interval(score: Tensor, group: Tensor, rows: Tensor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Summary = Mapping[str, Any]
 ROLES = ("candidate", "mixed", "independent", "shared", "external")
 """In the order shown: what is measured first, then its mirror, then the null."""
 
+SAW_ALIKE = {"both": "shared", "neither": "external"}
 LONGEST_NAME = 32
 
 
@@ -69,9 +70,6 @@ def _null(summary: Summary) -> str:
     means = {who: finite(summary["roles"].get(role, {}).get("mean")) for who, role in SAW_ALIKE.items()}
     shown = {who: number(mean) for who, mean in means.items() if mean is not None}
     return f"; on samples {' or '.join(shown)} saw, the difference is {' and '.join(shown.values())}" if shown else ""
-
-
-SAW_ALIKE = {"both": "shared", "neither": "external"}
 
 
 def scored_role(summary: Summary) -> str:

@@ -40,6 +40,8 @@ def show_scores(scored: ScoredFiles) -> None:
     """Print what scoring found, metric by metric, and where it was written."""
     if "roles" in scored.summary:
         show(scored.summary, scored.table)
+    if len(scored.summary.get("means", {})) > 1:
+        output.print(_means(scored.summary["means"]))
     for model, layers in scored.summary.get("units", {}).items():
         output.print(_layers(model, layers))
     population = (scored.summary.get("dejavu") or {}).get("population", {})
@@ -48,6 +50,19 @@ def show_scores(scored: ScoredFiles) -> None:
         output.print(f"dejavu, {found['n']} {role} samples with objects: {gaps}")
     for path in scored.written:
         output.print(Text(f"written: {path}"))
+
+
+def _means(means: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row a score, the mean of every role with its interval."""
+    roles = list(dict.fromkeys(role for found in means.values() for role in found))
+    table = Table(title="means and 95% intervals by role", title_justify="left")
+    table.add_column("score")
+    for role in roles:
+        table.add_column(role, justify="right")
+    for name, found in means.items():
+        cells = [f"{_signed(of['mean'])} {_interval(of['low'], of['high'])}" for of in found.values()]
+        table.add_row(name, *(cell.strip() for cell in cells))
+    return table
 
 
 def _layers(model: str, layers: Sequence[Mapping[str, Any]]) -> Table:
