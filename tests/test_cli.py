@@ -247,3 +247,27 @@ def test_nothing_asks_the_network(written, tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refuse)
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_fault_of_ours_is_one_line_too(written, tmp_path, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise TypeError("not as\nmeant")
+
+    monkeypatch.setattr("vestige.runs.train_block", broken)
+    monkeypatch.delenv(cli.DEBUG, raising=False)
+    assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 1
+    printed = capsys.readouterr().err
+    assert "vestige: unexpected TypeError: not as meant (VESTIGE_DEBUG=1 shows where" in printed
+    assert "Traceback" not in printed
+    monkeypatch.setenv(cli.DEBUG, "1")
+    with pytest.raises(TypeError):
+        cli.main(["run", str(written), "--out", str(tmp_path / "run")])
+
+
+def test_files_that_are_not_what_they_should_be(written, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert cli.main(["run", str(written), "--out", str(run)]) == 0
+    (run / "summary.json").unlink()
+    (run / "scores.parquet").write_bytes(b"PAR1 not a table")
+    said(capsys, ["run", written, "--out", run])
+    assert "CoCa" in said(capsys, ["run", written, "--out", tmp_path / "coca", "--model", "coca_base"])

@@ -240,3 +240,15 @@ def test_what_does_not_fit_is_one_line(design, tensors):
     other = Design("x", ("a",), ("a",), ("f", "g"), np.array([[True], [False]]), (0, 0), 0)
     with pytest.raises(VestigeError, match="90 of 90 samples are not in the membership"):
         score_embeddings(made, membership=other)
+
+
+def test_the_null_may_take_in_the_shared_samples(design, tensors):
+    alignments = align(
+        stores(tensors), heldout_rows(stores(tensors), external(design)), design, metrics_named(["clipmem"])
+    )
+    table = score_table(design, alignments, null=("external", "shared"))
+    score, roles = torch.tensor(table["clipmem"].to_pylist()), np.array(design.roles())
+    null = score[torch.from_numpy(np.isin(roles, [Role.EXTERNAL, Role.SHARED]))]
+    rows = np.flatnonzero(roles == Role.CANDIDATE)
+    found = [table["p_value"][int(row)].as_py() for row in rows]
+    np.testing.assert_allclose(found, null_p_values(score[rows], null), atol=1e-9)

@@ -1,5 +1,7 @@
 """Scoring with models somebody trained: from Python, with callables, on samples in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,34 @@ def test_two_samples_of_one_key():
     (other,) = samples(5, 1).samples(["0"])
     with pytest.raises(vestige.VestigeError, match="share the key '0'"):
         vestige.SampleList([one, other])
+
+
+def tagged(source: vestige.SampleList) -> vestige.SampleList:
+    return vestige.SampleList(
+        replace(sample, objects=tuple(sample.captions[0].split()[1:3])) for sample in source.samples(source.keys())
+    )
+
+
+def test_one_model_and_a_reference_of_texts_alone():
+    """The one-model test of Deja Vu: no second model of pictures, and no held-out set."""
+    f = encoder(1)
+    text = torch.randn(4, 5, generator=torch.Generator().manual_seed(9))
+    reference = vestige.CallableEncoder(None, lambda x: x @ text, None, tokenize)
+    data, public = tagged(samples(0, 12)), tagged(samples(20, 30))
+    recovery = vestige.RecoveryConfig(neighbours=3, reference_index="text")
+    result = vestige.score(f, reference, data, metrics=["dejavu"], public=public, recovery=recovery)
+    assert result.columns == ("dejavu_recall", "dejavu_precision")
+    gaps = torch.tensor(result.table["dejavu_recall"].to_pylist())
+    assert result.dejavu is not None
+    population = result.dejavu["population"]["candidate"]
+    assert population["aucg"] == pytest.approx(float(gaps.double().mean()))
+    assert population["prg"] == pytest.approx(float(gaps.sign().double().mean()))
+    with pytest.raises(vestige.VestigeError, match="g embeds no image: set"):
+        vestige.score(
+            f, reference, data, metrics=["dejavu"], public=public, recovery=vestige.RecoveryConfig(neighbours=3)
+        )
+
+
+def test_an_encoder_of_pictures_needs_their_preprocessing():
+    with pytest.raises(ValueError, match="give both"):
+        vestige.CallableEncoder(lambda x: x, lambda x: x, None, tokenize)

@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 from vestige.errors import VestigeError
 from vestige.progress import console as messages
 
+DEBUG = "VESTIGE_DEBUG"
+
 USAGE = """usage: vestige VERB ...
 
   demo     train two small models on emoji and show what one of them memorized
@@ -36,7 +38,7 @@ class OutputArguments:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; the exit code is 0, 2 for bad input, 130 when interrupted."""
+    """Run a verb; the exit code is 0, 2 for bad input, 130 when interrupted, 1 for a fault of Vestige."""
     # Nothing is fetched at run time; libraries that would like to are told so before they are imported.
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.setdefault(name, "1")
@@ -52,24 +54,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         VERBS[verb](rest)
-    except VestigeError as error:
-        return _refuse(str(error))
+    # The metrics and pyarrow say what is wrong with a tensor or a file in the one line of a ValueError.
+    except (VestigeError, ValueError) as error:
+        return _refuse(" ".join(str(error).split()))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" for {error.filename}" if error.filename else ""
             return _refuse(f"no space left on the disk{where}: free some and give the same command again to go on")
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _refuse(f"{error.strerror}: {error.filename}: name another place with --out")
-        raise
+        return _refuse(" ".join(str(error).split()))
     except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" not in str(error):
-            raise
-        return _refuse("no space left on the disk: free some and give the same command again to go on")
+        if f"os error {errno.ENOSPC}" in str(error):
+            return _refuse("no space left on the disk: free some and give the same command again to go on")
+        return _refuse(f"a file of tensors cannot be read or written: {error}")
     except MemoryError:
         return _refuse("out of memory: lower the batch size, or choose a smaller model")
     except KeyboardInterrupt:
         messages.print("\nstopped: give the same command again to go on from here")
         return 130
+    except Exception as error:
+        # A fault of ours: one line for the user, and the way to what a report of it needs.
+        if os.environ.get(DEBUG):
+            raise
+        _refuse(
+            f"unexpected {type(error).__name__}: {' '.join(str(error).split())} ({DEBUG}=1 shows where; please report)"
+        )
+        return 1
     return 0
 
 

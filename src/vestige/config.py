@@ -70,6 +70,8 @@ class RunConfig:
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     metrics: tuple[str, ...] = ("clipmem",)
     """What to score: clipmem, multimem, sslmem. The first is the one the report is about."""
+    null: tuple[Literal["external", "shared"], ...] = ("external",)
+    """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
     seed: int = 0
     """Everything random follows from it."""
 

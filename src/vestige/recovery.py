@@ -27,10 +27,14 @@ class RecoveryConfig:
     """Predict only the labels found in most neighbours (the paper's sample-level test takes 10); all when not given."""
     index: str = "image"
     """What captions are compared with: image (the paper), or text (captions of the public samples)."""
+    reference_index: str | None = None
+    """The same for all models but the first, where it differs: text, for a reference that embeds texts alone (the
+    one-model test)."""
 
     def __post_init__(self) -> None:
-        if self.index not in (Modality.IMAGE, Modality.TEXT):
-            raise VestigeError(f"recovery.index is image or text, not {self.index!r}")
+        for name in ("index", "reference_index"):
+            if getattr(self, name) not in (Modality.IMAGE, Modality.TEXT, *((None,) if name != "index" else ())):
+                raise VestigeError(f"recovery.{name} is image or text, not {getattr(self, name)!r}")
         for name in ("neighbours", "top"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -70,8 +74,10 @@ class ObjectRecoveryTest:
         names = sorted({label for found in (*objects.values(), *public_objects.values()) for label in found})
         self._label = {name: number for number, name in enumerate(names)}
         self._public = self._sets(public_objects.get(key, ()) for key in keys)
+        indices = [config.index, *[config.reference_index or config.index] * (len(public) - 1)]
         self._search = {
-            model: _exact_index(chosen_rows(own, range(len(keys)))[config.index]) for model, own in public.items()
+            model: _exact_index(chosen_rows(own, range(len(keys))), model, index)
+            for (model, own), index in zip(public.items(), indices, strict=True)
         }
 
     def recover(self, part: Part) -> tuple[ObjectRecovery, Tensor]:
@@ -101,13 +107,19 @@ class ObjectRecoveryTest:
                 "dejavu_distance": distance,
             }
 
-        return Metric(alignments)
+        return Metric(alignments, needs_heldout=False)
 
     def _sets(self, rows: Iterable[Collection[str]]) -> LabelSets:
         return LabelSets.from_lists(([self._label[name] for name in row] for row in rows), len(self._label))
 
 
-def _exact_index(embeddings: Tensor):
+def _exact_index(tensors: Mapping[str, Tensor], model: str, modality: str):
+    if modality not in tensors:
+        raise VestigeError(
+            f"dejavu: {model} embeds no {modality}: set recovery.index (recovery.reference_index for a reference) to"
+            " text for a model of texts alone"
+        )
+    embeddings = tensors[modality]
     try:
         import faiss
     except ImportError as error:

@@ -91,6 +91,8 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     config = anchored(config)
     metrics_named(config.metrics)
     description = architecture(config.model)
+    if "multimodal_cfg" in description:
+        raise VestigeError(f"model {config.model}: CoCa models can be scored, not trained; name a CLIP architecture")
     source = open_source(config.data.source, **config.data.options)
     with _claimed(directory, config):
         catalogue = _catalogue(source, config, description, directory)
@@ -109,12 +111,10 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
 def _claimed(directory: Path, config: RunConfig):
     """The folder is this run's, and no other process works in it."""
     path = directory / "config.yaml"
-    if path.exists():
-        pass
-    elif directory.is_dir() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
-        raise VestigeError(f"{directory} is not empty and holds no run: name a new folder with --out")
-    elif directory.exists() and not directory.is_dir():
+    if directory.exists() and not directory.is_dir():
         raise VestigeError(f"{directory} is a file: name a folder with --out")
+    if directory.is_dir() and not path.exists() and any(not own.name.startswith(".") for own in directory.iterdir()):
+        raise VestigeError(f"{directory} is not empty and holds no run: name a new folder with --out")
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / ".lock", timeout=0)
     try:
@@ -365,7 +365,9 @@ def _score(
     if path.exists():
         return read_table(path)
     external = [key for key, role in zip(design.keys, design.roles(), strict=True) if role == Role.EXTERNAL]
-    scores = score_table(design, align(stores, heldout_rows(stores, external), design, metrics_named(config.metrics)))
+    scores = score_table(
+        design, align(stores, heldout_rows(stores, external), design, metrics_named(config.metrics)), null=config.null
+    )
     own = dict(zip(catalogue.keys, catalogue.captions, strict=True))
     keys = scores["key"].to_pylist()
     scores = scores.append_column("caption", pa.array([planted.captions.get(key, own[key])[0] for key in keys]))

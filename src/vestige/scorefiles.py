@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -52,6 +52,8 @@ class ScoreConfig:
     """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu."""
     public: str | None = None
     """For dejavu: samples with objects that no model saw, named as data."""
+    null: tuple[Literal["external", "shared"], ...] = ("external",)
+    """Roles whose scores are the null of the p-values."""
     out: Path | None = None
     """The table of scores; scores.parquet, or that of the run, when not given."""
     options: dict[str, str] = field(default_factory=dict)
@@ -139,6 +141,7 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
         public=_source(config.public, config),
         recovery=config.recovery,
         directory=work,
+        null=config.null,
         seed=run.config.seed,
     )
     return result, run.design.models, out
@@ -162,6 +165,7 @@ def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tupl
         public=_source(config.public, config),
         recovery=config.recovery,
         directory=_work(out, f.fingerprint, g.fingerprint, str(config)),
+        null=config.null,
         seed=config.seed,
     )
     return result, ("f", "g"), out
@@ -181,6 +185,7 @@ def _scored_stores(config: ScoreConfig, f: Path, g: Path) -> tuple[ScoreResult, 
         away,
         metrics=config.metrics,
         membership=None if config.membership is None else Design.load(config.membership),
+        null=config.null,
     )
     rows = len(result.table)
     table = result.table.append_column("caption", pa.array([""] * rows, pa.string()))

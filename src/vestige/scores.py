@@ -36,6 +36,7 @@ Shard = Mapping[str, Tensor]
 
 # Fewer null scores than this cannot give a p-value below 0.05 after a look at more than one sample.
 LEAST_NULL = 20
+NULL = (str(Role.EXTERNAL),)
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,12 @@ class Metric:
         heldout_error: the held-out set under every model to a function from (samples under every model, weights
             [M, n]) to the standard error of the first column that comes from the choice of the held-out set, [n];
             None where there is none.
+        needs_heldout: whether the alignment compares with held-out samples.
     """
 
     alignments: Callable[[Part], dict[str, Tensor]]
     heldout_error: Callable[[Sequence[Shard]], HeldoutError] | None = None
+    needs_heldout: bool = True
 
 
 def _clipmem(part: Part) -> dict[str, Tensor]:
@@ -181,7 +184,7 @@ def _sslmem(part: Part) -> dict[str, Tensor]:
 METRICS: Mapping[str, Metric] = {
     "clipmem": Metric(_clipmem, _clipmem_error),
     "multimem": Metric(_multimem, _multimem_error),
-    "sslmem": Metric(_sslmem),
+    "sslmem": Metric(_sslmem, needs_heldout=False),
 }
 
 
@@ -234,7 +237,7 @@ def align(
     member = torch.from_numpy(design.member)
     columns: dict[str, list[Tensor]] = {}
     errors: dict[str, list[Tensor]] = {}
-    held = [heldout.shards[model] for model in design.models]
+    held = [heldout.shards.get(model, {}) for model in design.models]
     error_of = {
         name: metric.heldout_error(held) for name, metric in metrics.items() if metric.heldout_error is not None
     }
@@ -243,7 +246,8 @@ def align(
             continue
         index = heldout.index(keys)
         parts = [
-            Part(model, keys, stores[model].shard(number), heldout.shards[model], index) for model in design.models
+            Part(model, keys, stores[model].shard(number), own, index)
+            for model, own in zip(design.models, held, strict=True)
         ]
         weights = _weights(member[:, [position[key] for key in keys]])
         for name, metric in metrics.items():
@@ -266,15 +270,19 @@ def _weights(member: Tensor) -> Tensor:
     return contrast_weights(member)
 
 
-def score_table(design: Design, alignments: Alignments) -> pa.Table:
+def score_table(design: Design, alignments: Alignments, *, null: Sequence[str] = NULL) -> pa.Table:
     """The table of scores, a row a sample, in the order of the design.
+
+    Args:
+        design: who saw what.
+        alignments: of the design's samples; those that were not embedded get no row.
+        null: the roles whose scores are the null (`p_and_q_values`).
 
     Columns: `key`, `group`, `role`; for each column of the metrics, `<column>`: with two models f minus g for every
     role (S_C positive, S_I negative, S_S and S_E the null), else the mean over the models that saw the sample minus
     the mean over those that did not; `<column>_se`, its standard error over models, and `<metric>_heldout_se`, that
     over held-out sets; and of the first column `memorization` (seen minus not seen, missing where no or every model
-    saw the sample), `align_in`, `align_out`, `align_<model>` (two models), `p_value` and `q_value` against the null
-    of the external samples.
+    saw the sample), `align_in`, `align_out`, `align_<model>` (two models), `p_value` and `q_value`.
     """
     row = {key: place for place, key in enumerate(alignments.keys)}
     samples = [sample for sample, key in enumerate(design.keys) if key in row]
@@ -296,15 +304,15 @@ def score_table(design: Design, alignments: Alignments) -> pa.Table:
             table[f"{name}_heldout_se"] = alignments.heldout_errors[name][order]
         if first is None:
             first = own
-            table |= _primary(design, own, contrast, score, roles)
+            table |= _primary(design, own, contrast, p_and_q_values(score, roles, null))
     arrays = {name: _array(column) for name, column in table.items()}
     return pa.table({name: arrays[name] for name in _order(arrays)})
 
 
 def _primary(
-    design: Design, alignment: Tensor, contrast: Contrast, score: Tensor, roles: np.ndarray
+    design: Design, alignment: Tensor, contrast: Contrast, p_and_q: tuple[Tensor, Tensor]
 ) -> dict[str, Sequence[object] | Tensor]:
-    p, q = p_and_q_values(score, roles)
+    p, q = p_and_q
     columns: dict[str, Sequence[object] | Tensor] = {
         "memorization": contrast.score,
         "align_in": contrast.align_in,
@@ -315,29 +323,31 @@ def _primary(
     return columns | {"n_in": contrast.n_in, "n_out": contrast.n_out, "p_value": p, "q_value": q}
 
 
-def p_and_q_values(score: Tensor, roles: np.ndarray) -> tuple[Tensor, Tensor]:
+def p_and_q_values(score: Tensor, roles: np.ndarray, null: Sequence[str] = NULL) -> tuple[Tensor, Tensor]:
     """p-values of candidates (upper tail) and independent samples (lower tail) against the null, and q-values of each.
 
-    The null is S_E alone. A sample f saw and did not memorize is to f as one it never saw, which is what S_E is; S_S,
-    whose samples both models fitted, spreads several times less, and would call nearly every candidate memorized.
+    The null is S_E alone unless S_S is asked for. A sample f saw and did not memorize is to f as one it never saw,
+    which is what S_E is; S_S, whose samples both models fitted, spreads several times less, and with it in the null
+    nearly every candidate is called memorized.
 
     Args:
         score: f minus g, [N].
         roles: the role of every sample, [N].
+        null: the roles whose scores are the null: `external`, `shared`, or both.
 
     Returns:
         (p, q), [N] each; NaN for all other roles, and for all where fewer than `LEAST_NULL` null scores exist.
     """
     p, q = torch.full_like(score, torch.nan), torch.full_like(score, torch.nan)
-    null = score[torch.from_numpy(roles == Role.EXTERNAL)]
-    null = null[~null.isnan()]
-    if len(null) < LEAST_NULL:
+    chance = score[torch.from_numpy(np.isin(roles, list(null)))]
+    chance = chance[~chance.isnan()]
+    if len(chance) < LEAST_NULL:
         return p, q
     tails: dict[Role, Literal["greater", "less"]] = {Role.CANDIDATE: "greater", Role.INDEPENDENT: "less"}
     for role, alternative in tails.items():
         rows = torch.from_numpy(roles == role)
         if rows.any():
-            p[rows] = null_p_values(score[rows], null, alternative=alternative)
+            p[rows] = null_p_values(score[rows], chance, alternative=alternative)
             q[rows] = benjamini_hochberg(p[rows])
     return p, q
 

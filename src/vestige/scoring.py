@@ -23,7 +23,7 @@ from vestige.metrics import population_gaps, sample_gaps
 from vestige.models import Encoder
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, rows_of
 from vestige.samples import Sample
-from vestige.scores import METRICS, Alignments, align, heldout_rows, metrics_named, score_table
+from vestige.scores import METRICS, NULL, Alignments, Heldout, align, heldout_rows, metrics_named, score_table
 from vestige.units import unit_table, units_of_samples
 
 HELD_OUT = "heldout:"
@@ -74,6 +74,7 @@ def score_models(
     membership: Design | None = None,
     public: Source | None = None,
     recovery: RecoveryConfig | None = None,
+    null: Sequence[str] = NULL,
     directory: Path | None = None,
     seed: int = 0,
 ) -> ScoreResult:
@@ -90,6 +91,7 @@ def score_models(
             models in the order of `encoders`. UnitMem is taken over what a model saw, or over all without it.
         public: for `dejavu`, samples with objects that no model saw.
         recovery: how `dejavu` recovers objects.
+        null: the roles whose scores are the null of the p-values.
         directory: where to keep the embeddings; a call that was killed goes on from there.
         seed: of the views.
 
@@ -122,7 +124,7 @@ def score_models(
             plain = replace(config, views=0, captions="first")
             kept = embed(encoders, public, place / "public", plain, seed=seed, label="embedding public")
             test = ObjectRecoveryTest(kept, _objects(public), _objects(data), recovery or RecoveryConfig())
-        result = score_embeddings(stores, away, metrics=metrics, membership=membership, test=test)
+        result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, test=test)
         if UNITMEM in metrics:
             result = _with_units(result, stores, data.keys())
     captions = {sample.key: sample.captions for sample in data.samples(data.keys())}
@@ -141,6 +143,7 @@ def score_embeddings(
     *,
     metrics: Sequence[str] = ("clipmem",),
     membership: Design | None = None,
+    null: Sequence[str] = NULL,
     test: ObjectRecoveryTest | None = None,
 ) -> ScoreResult:
     """`score_models`, from embeddings: of the data and of the held-out set, by the name of the model.
@@ -150,6 +153,7 @@ def score_embeddings(
         heldout: by model, of samples that no model saw; or None where `membership` keeps samples external.
         metrics: names among `ALL_METRICS`; `unitmem` has no columns here, its state lies in a store.
         membership: which of the data each model saw, its models in the order of `data`.
+        null: the roles whose scores are the null of the p-values.
         test: for `dejavu`.
 
     Raises:
@@ -181,10 +185,11 @@ def score_embeddings(
     chosen = metrics_named(contrasted) if contrasted else {}
     if test is not None:
         chosen |= {DEJAVU: test.metric()}
-    rows = heldout_rows(joined, away or external)
+    needed = any(metric.needs_heldout for metric in chosen.values())
+    rows = heldout_rows(joined, away or external) if needed else Heldout((), {})
     alignments = align(joined, rows, design, {name: chosen[name] for name in metrics if name in chosen})
     scored = {name: own for name, own in alignments.columns.items() if name not in RECOVERY_PARTS}
-    table = score_table(design, replace(alignments, columns=scored))
+    table = score_table(design, replace(alignments, columns=scored), null=null)
     return ScoreResult(tuple(scored), table, {}, None if test is None else object_gaps(alignments, design))
 
 

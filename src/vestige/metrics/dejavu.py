@@ -121,17 +121,22 @@ def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tu
 def _or_of_rows(table: Tensor, rows: Tensor) -> Tensor:
     """Bitwise or [n, W] of the rows [n, k] of a table [P, W]: gathered, then halved again and again."""
     (n, k), words = rows.shape, table.shape[1]
-    step = max(1, CELLS // (k * words))
+    step = max(1, min(n, CELLS // (k * words)))
+    whole = n // step * step
     gathered, found = table.new_empty(step, k, words), table.new_empty(n, words)
-    for near, out in zip(rows.split(step), found.split(step), strict=True):
-        sets = gathered[: len(near)]
-        torch.index_select(table, 0, near.reshape(-1), out=sets.view(-1, words))
-        left = k
-        while left > 1:
-            half = left // 2
-            sets[:, :half].bitwise_or_(sets[:, left - half : left])
-            left -= half
-        out.copy_(sets[:, 0])
+    halves, left = [], k
+    while left > 1:
+        half = left // 2
+        halves.append((gathered[:, :half], gathered[:, left - half : left]))
+        left -= half
+    flat, result = gathered.view(-1, words), gathered[:, 0]
+    for near, out in zip(rows[:whole].reshape(-1).split(step * k), found[:whole].split(step), strict=True):
+        torch.index_select(table, 0, near, out=flat)
+        for low, high in halves:
+            low.bitwise_or_(high)
+        out.copy_(result)
+    if whole < n:
+        found[whole:] = _or_of_rows(table, rows[whole:])
     return found
 
 

@@ -16,25 +16,31 @@ class CallableEncoder:
     """An encoder made of functions: those of an OpenCLIP model, of a wrapped service, of anything.
 
     Args:
-        image: pictures [B, ...], as `preprocess` made them, to embeddings [B, d], of any norm.
+        image: pictures [B, ...], as `preprocess` made them, to embeddings [B, d], of any norm; None for an encoder of
+            texts alone (the reference of a one-model test).
         text: texts [B, ...], as `tokenize` made them, to embeddings [B, d], of any norm.
-        preprocess: a PIL picture (RGB) to the tensor of one picture.
+        preprocess: a PIL picture (RGB) to the tensor of one picture; None without `image`.
         tokenize: a list of texts to a tensor [B, ...].
         name: what the embeddings are filed under when they are kept; give each model its own.
-    """
 
-    modalities = (Modality.IMAGE, Modality.TEXT)
+    Raises:
+        ValueError: `image` without `preprocess`, or the other way round.
+    """
 
     def __init__(
         self,
-        image: Callable[[Tensor], Tensor],
+        image: Callable[[Tensor], Tensor] | None,
         text: Callable[[Tensor], Tensor],
-        preprocess: Callable[[Image.Image], Tensor],
+        preprocess: Callable[[Image.Image], Tensor] | None,
         tokenize: Callable[[list[str]], Tensor],
         *,
         name: str | None = None,
     ) -> None:
-        self._towers = {Modality.IMAGE: image, Modality.TEXT: text}
+        if (image is None) != (preprocess is None):
+            raise ValueError("image and preprocess: give both, or neither")
+        self._towers: dict[Modality, Callable[[Tensor], Tensor]] = {} if image is None else {Modality.IMAGE: image}
+        self._towers[Modality.TEXT] = text
+        self.modalities = tuple(self._towers)
         self._preprocess, self._tokenize = preprocess, tokenize
         # A function has no weights to hash: without a name, no two encoders are taken for the same.
         self.fingerprint = hashlib.blake2b((name or f"callable {id(self)}").encode(), digest_size=16).hexdigest()
@@ -42,7 +48,7 @@ class CallableEncoder:
 
     def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
         prepared: dict[Modality, Tensor] = {}
-        if Modality.IMAGE in sample.media:
+        if self._preprocess is not None and Modality.IMAGE in sample.media:
             picture = decode_picture(sample.media[Modality.IMAGE])
             if view is not None:
                 # The crop keeps its pixels; what size the model wants is known to `preprocess` alone.

@@ -85,7 +85,7 @@ def build_report(
             roles=roles,
             ranked=ranked,
             ranked_count=int((rows & np.isfinite(score)).sum()),
-            unscored=int((~np.isfinite(score)).sum()),
+            unscored=int((rows & ~np.isfinite(score)).sum()),
             chart=_chart(scores, score, summary),
             galleries={"most": most, "least": least},
             role_track=Track.of([0.0, *(row[name] for row in roles for name in ENDS)]),
