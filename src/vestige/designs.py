@@ -144,10 +144,13 @@ class Design:
         about = json.loads((table.schema.metadata or {}).get(b"vestige.design", b"null"))
         if about is None:
             raise VestigeError(f"{path}: not the membership of a design (no metadata 'vestige.design')")
+        keys = table["key"].to_pylist()
+        # Most groups are named after their only sample: one string then serves both.
+        groups = (key if key == group else group for key, group in zip(keys, table["group"].to_pylist(), strict=True))
         return cls(
             name=about["name"],
-            keys=tuple(table["key"].to_pylist()),
-            groups=tuple(table["group"].to_pylist()),
+            keys=tuple(keys),
+            groups=tuple(groups),
             models=tuple(about["models"]),
             member=np.stack([table[f"in_{model}"].to_numpy() for model in about["models"]]),
             blocks=tuple(about["blocks"]),

@@ -288,7 +288,7 @@ def score_table(design: Design, alignments: Alignments, *, null: Sequence[str] =
     samples = [sample for sample, key in enumerate(design.keys) if key in row]
     order = torch.tensor([row[design.keys[sample]] for sample in samples], dtype=torch.long)
     member = torch.from_numpy(design.member[:, samples])
-    roles = np.array([str(role) for role in design.roles()], dtype=object)[samples]
+    roles = np.array([role.value for role in design.roles()], dtype=object)[samples]
     table: dict[str, Sequence[object] | Tensor] = {
         "key": [design.keys[sample] for sample in samples],
         "group": [design.groups[sample] for sample in samples],

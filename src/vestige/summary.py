@@ -1,7 +1,7 @@
 """The numbers that the report and the terminal show: a mean with its interval for every role, and what was found."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,8 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
         `warnings`.
     """
     metric = scores.column_names[3]
-    columns = scores.select([metric, "group", "role", "planted", "q_value"]).to_pydict()
-    score = torch.tensor([math.nan if value is None else value for value in columns[metric]], dtype=torch.float64)
-    group = torch.from_numpy(np.unique(np.array(columns["group"], dtype=object), return_inverse=True)[1])
-    roles = np.array(columns["role"], dtype=object)
-    planted = torch.tensor(columns["planted"], dtype=torch.bool)
+    score, group, role = _numbers(scores[metric]), _codes(scores["group"])[0], _role_of(scores)
+    planted = torch.from_numpy(scores["planted"].to_numpy())
     by_role = means_by_role(scores, [metric])[metric]
     scored = str(Role.CANDIDATE if Role.CANDIDATE in by_role else Role.MIXED)
     return {
@@ -48,8 +45,8 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
         "groups": len(group.unique()),
         "models": list(models),
         "roles": by_role,
-        "planted": _planted(score, group, planted, torch.from_numpy(roles == scored)),
-        "memorized": _memorized(columns["q_value"], roles == Role.CANDIDATE),
+        "planted": _planted(score, group, planted, role(scored)),
+        "memorized": _memorized(_numbers(scores["q_value"])[role(Role.CANDIDATE)]),
         "retrieval": None,
         "warnings": list(_warnings(by_role, scored)),
     }
@@ -57,17 +54,31 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
 
 def means_by_role(scores: pa.Table, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
     """For every one of these columns and every role, `n, mean, se, low, high` as in `summarise`."""
-    group = torch.from_numpy(np.unique(np.array(scores["group"].to_pylist(), dtype=object), return_inverse=True)[1])
-    roles = np.array(scores["role"].to_pylist(), dtype=object)
+    group, role = _codes(scores["group"])[0], _role_of(scores)
     found: dict[str, dict[str, Any]] = {}
     for name in columns:
-        score = torch.tensor([math.nan if v is None else v for v in scores[name].to_pylist()], dtype=torch.float64)
-        found[name] = {
-            str(role): _interval(score, group, torch.from_numpy(roles == role))
-            for role in Role
-            if (roles == role).any()
-        }
+        score = _numbers(scores[name])
+        found[name] = {str(own): _interval(score, group, role(own)) for own in Role if role(own).any()}
     return found
+
+
+def _numbers(column: pa.ChunkedArray) -> Tensor:
+    """A column as float64, NaN where it is null."""
+    return torch.from_numpy(column.cast(pa.float64()).to_numpy().copy())
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[Tensor, pa.Array]:
+    """A column of text as (number of its value [N], values): millions of rows without a Python string for each."""
+    encoded = column.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return torch.from_numpy(encoded.indices.to_numpy().astype(np.int64)), encoded.dictionary
+
+
+def _role_of(scores: pa.Table) -> Callable[[str], Tensor]:
+    """A function from a role to the rows that have it, bool [N]."""
+    code, values = _codes(scores["role"])
+    names = values.to_pylist()
+    return lambda role: code == names.index(role) if role in names else torch.zeros(len(code), dtype=torch.bool)
 
 
 def _interval(score: Tensor, group: Tensor, rows: Tensor) -> dict[str, Any]:
@@ -98,11 +109,11 @@ def _planted(score: Tensor, group: Tensor, planted: Tensor, rows: Tensor) -> dic
     }
 
 
-def _memorized(q_values: Sequence[float | None], candidates: np.ndarray) -> dict[str, Any] | None:
-    known = [q for q, candidate in zip(q_values, candidates, strict=True) if candidate and q is not None]
-    if not known:
+def _memorized(q_values: Tensor) -> dict[str, Any] | None:
+    known = q_values[~q_values.isnan()]
+    if not len(known):
         return None
-    return {"fdr": FALSE_DISCOVERY_RATE, "count": sum(q <= FALSE_DISCOVERY_RATE for q in known), "of": len(known)}
+    return {"fdr": FALSE_DISCOVERY_RATE, "count": int((known <= FALSE_DISCOVERY_RATE).sum()), "of": len(known)}
 
 
 def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, Any] | None:
