@@ -61,6 +61,20 @@ def test_multimem_score(seed: int, m: int, n: int, h: int, modalities: int) -> N
         same(multimem_heldout_se(own, heldout, weight, variant=variant), expected)
 
 
+def test_one_float64_input_decides_the_precision() -> None:
+    """Samples and held-out set of different types are computed in the better one."""
+    own, other = [unit(3, 4, 5)], [unit(4, 6, 5)]
+    weight = torch.ones(1)
+    whole = clip_heldout_se(own, own, other, other, weight)
+    for first, second in ((torch.float64, torch.float32), (torch.float32, torch.float64)):
+        x, h = [own[0].to(first)], [other[0].to(second)]
+        found = clip_heldout_se(x, x, h, h, weight)
+        assert found.dtype == torch.float64
+        same(found, whole.tolist())
+    single = [x.float() for x in own]
+    assert clip_heldout_se(single, single, single, single, weight.double()).dtype == torch.float32
+
+
 def test_models_may_differ_in_width() -> None:
     """Two models of 3 and 5 dimensions on independent terms: one without weight does not count."""
     narrow = [unit(k, rows, 3) for k, rows in enumerate((4, 4, 6, 6))]

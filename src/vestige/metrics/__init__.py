@@ -6,6 +6,7 @@ device or norm, or with NaN, get a `ValueError` that names the argument and what
 """
 
 from .clipmem import clip_alignment, clip_alignment_from_means
+from .clipmem_error import clip_heldout_se, clip_heldout_se_from_spread, clip_heldout_spread
 from .clusters import grouped_mean_interval
 from .contrast import Contrast, Normalised, contrast_weights, memorization, normalise
 from .dejavu import ObjectRecovery, object_recovery
@@ -13,18 +14,12 @@ from .dejavu_population import PopulationGaps, population_gaps, recall_distribut
 from .dejavu_samples import GapCurve, SampleGaps, sample_gaps
 from .detection import AUC, auc, average_precision, precision_at
 from .heldout import heldout_mean
-from .heldout_error import (
-    HeldoutSpread,
-    clip_heldout_se,
-    clip_heldout_se_from_spread,
-    clip_heldout_spread,
-    heldout_standard_error,
-    multimem_heldout_se,
-)
+from .heldout_error import HeldoutSpread, heldout_standard_error
 from .labelmem import label_alignment
 from .labelsets import LabelSets
 from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
 from .multimem import cross_modal_consistency, cross_modal_consistency_from_means, pair_alignments
+from .multimem_error import multimem_heldout_se
 from .null import benjamini_hochberg, null_p_values
 from .sslmem import ssl_alignment
 from .statistics import Interval, PairedTest, bootstrap_mean, mean_interval, paired_test, spearman, top_overlap
