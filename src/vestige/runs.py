@@ -16,11 +16,8 @@ report.html
 """
 
 import csv
-import os
-import platform
 import shlex
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,12 +25,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
 from vestige import designs
-from vestige.config import RunConfig, anchored, differences, load_config, size_of, to_yaml
+from vestige.config import RunConfig, anchored, load_config, size_of, to_yaml
 from vestige.data import Source, open_source
 from vestige.data.catalogue import Catalogue, canvas_bytes, open_canvases, read_catalogue
 from vestige.data.media import UnreadableMedia, decode_picture
@@ -44,23 +39,19 @@ from vestige.data.views import canvas_side
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingStore, embed
 from vestige.errors import VestigeError
-from vestige.files import read_json, read_table, remove, replacing, write_json, write_table, write_text
+from vestige.files import read_json, read_table, remove, replacing, write_json, write_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.models.openclip import OpenCLIPEncoder
 from vestige.progress import console
 from vestige.report.build import build_report
+from vestige.runfolder import claimed
 from vestige.samples import Modality
 from vestige.scores import align, heldout_rows, metrics_named, score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.batches import Pairs, batch_count
 from vestige.training.loop import estimate, train_block
 from vestige.training.objectives import Contrastive
-
-ENVIRONMENT = "environment.json"
-# What a run makes before it trains: quickly made again.
-BEFORE_TRAINING = ("config.yaml", ENVIRONMENT, "samples", "skipped.csv", "membership.parquet", "planted.parquet")
-PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "pyarrow", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     if "multimodal_cfg" in description:
         raise VestigeError(f"model {config.model}: CoCa models can be scored, not trained; name a CLIP architecture")
     source = open_source(config.data.source, **config.data.options)
-    with _claimed(directory, config):
+    with claimed(directory, config):
         catalogue = _catalogue(source, config, description, directory)
         design = _design(catalogue, config, directory / "membership.parquet")
         planted = _plant(catalogue, design, config, directory / "planted.parquet")
@@ -105,58 +96,6 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         summary = _summarise(stores, scores, design, catalogue, config, directory)
         _report(samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
-
-
-@contextmanager
-def _claimed(directory: Path, config: RunConfig):
-    """The folder is this run's, and no other process works in it."""
-    path = directory / "config.yaml"
-    if directory.exists() and not directory.is_dir():
-        raise VestigeError(f"{directory} is a file: name a folder with --out")
-    if directory.is_dir() and not path.exists() and any(not own.name.startswith(".") for own in directory.iterdir()):
-        raise VestigeError(f"{directory} is not empty and holds no run: name a new folder with --out")
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / ".lock", timeout=0)
-    try:
-        with lock:
-            if path.exists():
-                _same_run(directory, load_config(path), config)
-            if not path.exists():
-                write_text(path, to_yaml(config))
-            if not (directory / ENVIRONMENT).exists():
-                write_json(directory / ENVIRONMENT, environment())
-            yield
-    except Timeout as error:
-        raise VestigeError(f"{directory}: another process works on this run: wait for it, or stop it") from error
-
-
-def _same_run(directory: Path, there: RunConfig, here: RunConfig) -> None:
-    """Refuse a folder of another run, unless that run has trained nothing: it was begun with settings since mended."""
-    differ = differences(there, here)
-    if not differ:
-        return
-    if (directory / "models").exists() or (directory / "checkpoints").exists():
-        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-        raise VestigeError(
-            f"{directory} holds another run ({'; '.join(differ[:3])}{more}): name a new folder with --out, or remove"
-            " this one"
-        )
-    for name in BEFORE_TRAINING:
-        remove(directory / name)
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine: what can change the last bits of a result."""
-    return {
-        "vestige": metadata.version("vestige"),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     captions = [(EVIL, "word " * 20_000, "x" * 100_000, "\u202eفقط", "a red picture")[row % 5] for row in range(4 * N)]
     keys = [f"folder/{'deep-' * 30}{EVIL}/{row}" for row in range(4 * N)]
     scores = table(roles, score, captions=captions, keys=keys, planted=[row % 16 == 0 for row in range(4 * N)])
-    told = summary(data="folder:" + "long-" * 60, warnings=[EVIL, "w" * 500], command="vestige run " + "r" * 500)
+    rates = {f"{side}@{k}": 0.9876 for side in "TI" for k in (1, 5, 10, 50)}
+    wide = {"n": 12_345, "chance": rates, "models": {"left-" * 30: rates, "right": rates}}
+    told = summary(
+        retrieval=wide, data="folder:" + "long-" * 60, warnings=[EVIL, "w" * 500], command="vestige run " + "r" * 500
+    )
     folder = tmp_path_factory.mktemp("report")
     write(folder, scores, told, config=f"data: {EVIL}\nlong: {'c' * 5_000}\n")
     return folder / "report.html"

@@ -65,7 +65,9 @@ class FilePictures:
         def crop(sample: Sample, box: NDArray[np.float64]) -> NDArray[np.uint8]:
             picture = decode_picture(sample.media[Modality.IMAGE])
             left, top, right, bottom = box.tolist()
-            return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, (left, top, right, bottom)))
+            # Cut, then resized, as torchvision does: resizing with a box would read pixels beside the box.
+            cut = picture.crop((left, top, right, bottom))
+            return np.asarray(cut.resize((size, size), Image.Resampling.BICUBIC))
 
         pixels = np.stack(list(self._pool.map(crop, samples, boxes)))
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32).div_(255)

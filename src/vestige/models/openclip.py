@@ -194,7 +194,7 @@ class OpenCLIPEncoder:
             if view is not None:
                 box = random_box(view, sample.key, *picture.size)
                 size = (self._size, self._size) if isinstance(self._size, int) else tuple(self._size)[::-1]
-                picture = picture.resize(size, Image.Resampling.BICUBIC, box)
+                picture = picture.crop(box).resize(size, Image.Resampling.BICUBIC)
             prepared[Modality.IMAGE] = self._transform(picture)
         if sample.captions:
             prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
