@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -271,3 +272,20 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path, capsys):
     (run / "scores.parquet").write_bytes(b"PAR1 not a table")
     said(capsys, ["run", written, "--out", run])
     assert "CoCa" in said(capsys, ["run", written, "--out", tmp_path / "coca", "--model", "coca_base"])
+
+
+def test_every_public_name_is_there():
+    import vestige
+
+    assert set(vestige.__all__) == set(vestige._HOMES)
+    for name in vestige.__all__:
+        assert getattr(vestige, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'none'"):
+        vestige.none  # noqa: B018
+
+
+def test_scores_from_embeddings_need_no_model_library():
+    """Their import alone takes a quarter of a gigabyte."""
+    code = "import sys, vestige.scorefiles; print(sorted({'open_clip', 'altair'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,19 +1,23 @@
 """Vestige measures what contrastive multi-modal models memorize of each training sample."""
 
-from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config
-from vestige.data import Source, open_source
-from vestige.data.memory import SampleList
-from vestige.designs import Design, Role
-from vestige.embeddings import EmbeddingConfig, EmbeddingStore, TensorEmbeddings
-from vestige.errors import VestigeError
-from vestige.models import Encoder
-from vestige.models.callables import CallableEncoder
-from vestige.models.openclip import OpenCLIPEncoder
-from vestige.recovery import RecoveryConfig
-from vestige.runs import RunResult, execute
-from vestige.samples import Modality, Sample
-from vestige.scoring import ScoreResult, score, score_embeddings, score_models
-from vestige.training.loop import TrainingConfig
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config
+    from vestige.data import Source, open_source
+    from vestige.data.memory import SampleList
+    from vestige.designs import Design, Role
+    from vestige.embeddings import EmbeddingConfig, EmbeddingStore, TensorEmbeddings
+    from vestige.errors import VestigeError
+    from vestige.models import Encoder
+    from vestige.models.callables import CallableEncoder
+    from vestige.models.openclip import OpenCLIPEncoder
+    from vestige.recovery import RecoveryConfig
+    from vestige.runs import RunResult, execute
+    from vestige.samples import Modality, Sample
+    from vestige.scoring import ScoreResult, score, score_embeddings, score_models
+    from vestige.training.loop import TrainingConfig
 
 __version__ = "0.1.0"
 
@@ -46,3 +50,40 @@ __all__ = [
     "score_embeddings",
     "score_models",
 ]
+
+# Where each public name lives. Loaded when first asked for: scores from stored embeddings need no model library.
+_HOMES = {
+    "CallableEncoder": "vestige.models.callables",
+    "DataConfig": "vestige.config",
+    "Design": "vestige.designs",
+    "DesignConfig": "vestige.config",
+    "EmbeddingConfig": "vestige.embeddings",
+    "EmbeddingStore": "vestige.embeddings",
+    "Encoder": "vestige.models",
+    "Modality": "vestige.samples",
+    "OpenCLIPEncoder": "vestige.models.openclip",
+    "PlantConfig": "vestige.config",
+    "RecoveryConfig": "vestige.recovery",
+    "Role": "vestige.designs",
+    "RunConfig": "vestige.config",
+    "RunResult": "vestige.runs",
+    "Sample": "vestige.samples",
+    "SampleList": "vestige.data.memory",
+    "ScoreResult": "vestige.scoring",
+    "Source": "vestige.data",
+    "TensorEmbeddings": "vestige.embeddings",
+    "TrainingConfig": "vestige.training.loop",
+    "VestigeError": "vestige.errors",
+    "execute": "vestige.runs",
+    "load_config": "vestige.config",
+    "open_source": "vestige.data",
+    "score": "vestige.scoring",
+    "score_embeddings": "vestige.scoring",
+    "score_models": "vestige.scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vestige' has no attribute {name!r}")

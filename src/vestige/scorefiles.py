@@ -12,9 +12,7 @@ from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore
 from vestige.errors import VestigeError
 from vestige.files import digest, read_table, remove, write_json, write_table
-from vestige.models.openclip import OpenCLIPEncoder
 from vestige.recovery import RecoveryConfig
-from vestige.runs import open_run
 from vestige.scores import METRICS
 from vestige.scoring import UNITMEM, ScoreResult, score, score_embeddings, score_models
 from vestige.summary import means_by_role, summarise
@@ -124,6 +122,9 @@ def merged(table: pa.Table, new: pa.Table) -> pa.Table:
 
 
 def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequence[str], Path]:
+    # Imported here: scores from embeddings need no model library, and its import takes a quarter of a gigabyte.
+    from vestige.runs import open_run
+
     others = [
         name for name in ("f", "g", "data", "heldout", "membership", "model") if getattr(config, name) is not None
     ]
@@ -148,6 +149,8 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
 
 
 def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tuple[ScoreResult, Sequence[str], Path]:
+    from vestige.models.openclip import OpenCLIPEncoder
+
     data = _source(config.data, config)
     if data is None:
         raise VestigeError("name the samples with --data")
