@@ -19,8 +19,10 @@ from vestige.summary import means_by_role, summarise
 from vestige.units import layer_means
 
 # Columns that describe a sample or the first metric of its table: a table that has them keeps its own.
-KEPT = ("group", "role", "memorization", "align_in", "align_out", "n_in", "n_out", "p_value", "q_value")
-KEPT_TOO = ("caption", "planted")
+KEPT = (
+    *("group", "role", "caption", "planted"),
+    *("memorization", "align_in", "align_out", "n_in", "n_out", "p_value", "q_value"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def merged(table: pa.Table, new: pa.Table) -> pa.Table:
     row = {key: place for place, key in enumerate(new["key"].to_pylist())}
     order = pa.array([row.get(key) for key in table["key"].to_pylist()], pa.int64())
     for name in new.column_names:
-        own = name in (*KEPT, *KEPT_TOO) or name.startswith("align_")
+        own = name in KEPT or name.startswith("align_")
         if name == "key" or (own and name in table.column_names):
             continue
         column = new[name].take(order)
