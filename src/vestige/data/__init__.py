@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -26,26 +27,16 @@ class Source(Protocol):
         ...
 
 
-def _twemoji(**options: str) -> Source:
-    from vestige.data.twemoji import Twemoji
+BUILT_IN: Mapping[str, str] = {
+    "twemoji": "vestige.data.twemoji:Twemoji",
+}
+"""Built-in sources by name, as `module:class`. A class takes its options as keyword arguments, all strings."""
 
-    return _configured(Twemoji, "twemoji", options)
-
-
-def _csv(location: str, **options: str) -> Source:
-    from vestige.data.tables import CaptionTable
-
-    return _configured(CaptionTable, "csv", options, Path(location))
-
-
-def _folder(location: str, **options: str) -> Source:
-    from vestige.data.folder import CaptionFolder
-
-    return _configured(CaptionFolder, "folder", options, Path(location))
-
-
-BUILT_IN: Mapping[str, Callable[..., Source]] = {"twemoji": _twemoji}
-FORMATS: Mapping[str, Callable[..., Source]] = {"csv": _csv, "folder": _folder}
+FORMATS: Mapping[str, str] = {
+    "csv": "vestige.data.tables:CaptionTable",
+    "folder": "vestige.data.folder:CaptionFolder",
+}
+"""Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 
 
 def open_source(name: str, **options: str) -> Source:
@@ -59,10 +50,10 @@ def open_source(name: str, **options: str) -> Source:
         VestigeError: unknown name or option, or the location is not what the format expects.
     """
     if name in BUILT_IN:
-        return BUILT_IN[name](**options)
+        return _configured(BUILT_IN[name], name, options)
     kind, separator, location = name.partition(":")
     if separator and kind in FORMATS and location:
-        return FORMATS[kind](location, **options)
+        return _configured(FORMATS[kind], kind, options, Path(location))
     known = [*BUILT_IN, *(f"{kind}:LOCATION" for kind in FORMATS)]
     hint = next((f"; for this path try {kind}:{name}" for kind in _guesses(name)), "")
     raise VestigeError(f"unknown data source {name!r}: known are {', '.join(known)}{hint}")
@@ -76,10 +67,12 @@ def _guesses(name: str) -> Iterator[str]:
         yield "csv"
 
 
-def _configured(cls: Callable[..., Source], name: str, options: Mapping[str, str], *location: Path) -> Source:
-    known = [p for p in inspect.signature(cls).parameters if p != "path"]
+def _configured(home: str, name: str, options: Mapping[str, str], *location: Path) -> Source:
+    module, _, cls = home.partition(":")
+    made: Callable[..., Source] = getattr(import_module(module), cls)
+    known = list(inspect.signature(made).parameters)[len(location) :]
     for option in options:
         if option not in known:
             names = ", ".join(known) if known else "none"
             raise VestigeError(f"data source {name!r} has no option {option!r}; its options: {names}")
-    return cls(*location, **options)
+    return made(*location, **options)
