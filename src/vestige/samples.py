@@ -33,6 +33,8 @@ class Sample:
         captions: all captions, the first being the default one.
         label: class name, where the source has one.
         objects: names of the objects in the picture, where the source has them.
+        generated: what of the sample was made by a machine, and by what: {"caption 2": "model NAME, ..."}; captions
+            count from 1.
     """
 
     key: str
@@ -41,3 +43,4 @@ class Sample:
     captions: tuple[str, ...] = ()
     label: str | None = None
     objects: tuple[str, ...] = ()
+    generated: Mapping[str, str] = field(default_factory=dict)
