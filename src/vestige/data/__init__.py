@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from vestige.errors import VestigeError
 from vestige.samples import Sample
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Skipping", "Source", "open_source"]
 
 
 @runtime_checkable
@@ -24,6 +24,15 @@ class Source(Protocol):
 
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
         """The samples of these keys, in the order asked for. Media are not decoded."""
+        ...
+
+
+@runtime_checkable
+class Skipping(Source, Protocol):
+    """A source that left out records of which no sample can be made."""
+
+    def skipped(self) -> Sequence[tuple[str, str]]:
+        """(key or place, reason) of each."""
         ...
 
 
