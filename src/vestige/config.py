@@ -27,7 +27,7 @@ class DataConfig:
     max_unreadable: float = 0.05
     """Share of unreadable samples above which the run stops instead of leaving them out."""
     cache_gigabytes: float = 4.0
-    """Space on disk for decoded pictures; a collection that needs more is decoded anew each epoch."""
+    """Space on disk for decoded media; a collection that needs more is decoded anew each epoch."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,13 @@ class RunConfig:
     plant: PlantConfig = field(default_factory=PlantConfig)
     model: str = "nano"
     """nano, tiny, small, any OpenCLIP architecture, or a JSON file."""
+    modalities: tuple[str, ...] = ()
+    """What the models embed, of image, text, audio, video; when empty, what at least half of the samples have."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    metrics: tuple[str, ...] = ("clipmem",)
-    """What to score: clipmem, multimem, sslmem. The first is the one the report is about."""
+    metrics: tuple[str, ...] = ()
+    """What to score: clipmem, multimem, sslmem. The first is the one the report is about; when empty, clipmem for
+    pictures and texts, multimem for other modalities."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
     seed: int = 0

@@ -2,7 +2,7 @@
 
 config.yaml           all that is needed to replay the run
 environment.json      versions, threads, machine
-samples/              what reading the data gave: tables of samples, canvases of pictures
+samples/              what reading the data gave: tables of samples, canvases of media
 skipped.csv           samples that could not be read, each with its reason
 membership.parquet    which model saw what
 planted.parquet       captions that were exchanged
@@ -17,7 +17,8 @@ report.html
 
 import csv
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,28 +31,32 @@ from rich.filesize import decimal
 from vestige import designs
 from vestige.config import RunConfig, anchored, load_config, size_of, to_yaml
 from vestige.data import Source, open_source
-from vestige.data.catalogue import Catalogue, canvas_bytes, open_canvases, read_catalogue
+from vestige.data.canvases import canvas_of
+from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_catalogue
+from vestige.data.decoded import DecodedSource
+from vestige.data.examples import Examples
 from vestige.data.media import UnreadableMedia, decode_picture
-from vestige.data.pictures import CanvasPictures, FilePictures, Pictures
 from vestige.data.plant import ExchangedCaptions, exchange_captions
 from vestige.data.subset import Subset
-from vestige.data.views import canvas_side
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingStore, embed
 from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, remove, replacing, write_json, write_table
-from vestige.models import openclip
+from vestige.models import CanvasEncoder, openclip
 from vestige.models.architectures import architecture
-from vestige.models.openclip import OpenCLIPEncoder
+from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
 from vestige.progress import console
 from vestige.report.build import build_report
 from vestige.runfolder import claimed
 from vestige.samples import Modality
 from vestige.scores import align, heldout_rows, metrics_named, score_table
 from vestige.summary import held_out_retrieval, summarise
-from vestige.training.batches import Pairs, batch_count
+from vestige.training.batches import batch_count
 from vestige.training.loop import estimate, train_block
-from vestige.training.objectives import Contrastive
+from vestige.training.objectives import Contrastive, PairwiseContrastive
+
+# Samples that are looked at to see which modalities a source has.
+PEEK = 256
 
 
 @dataclass(frozen=True)
@@ -80,19 +85,25 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
     config = anchored(config)
-    metrics_named(config.metrics)
+    if config.metrics:
+        metrics_named(config.metrics)
+    wanted = modalities_named(config.modalities)
     description = architecture(config.model)
     if "multimodal_cfg" in description:
         raise VestigeError(f"model {config.model}: CoCa models can be scored, not trained; name a CLIP architecture")
     source = open_source(config.data.source, **config.data.options)
+    blueprint = Blueprint(description, wanted or common_modalities(source))
+    metrics = config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
     with claimed(directory, config):
-        catalogue = _catalogue(source, config, description, directory)
+        catalogue = _catalogue(source, config, blueprint, directory)
         design = _design(catalogue, config, directory / "membership.parquet")
         planted = _plant(catalogue, design, config, directory / "planted.parquet")
-        _train(source, catalogue, design, planted, config, description, directory)
-        samples = planted.apply(Subset(source, design.keys))
+        captions = planted_captions(catalogue, planted)
+        examples = _examples(source, catalogue, captions, config, blueprint, directory)
+        _train(examples, captions, design, config, blueprint, directory)
+        samples = DecodedSource(planted.apply(Subset(source, design.keys)), examples)
         stores = _embed(design, samples, config, directory)
-        scores = _score(stores, design, catalogue, planted, config, directory / "scores.parquet")
+        scores = _score(stores, design, catalogue, planted, config, metrics, directory / "scores.parquet")
         summary = _summarise(stores, scores, design, catalogue, config, directory)
         _report(samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
@@ -111,7 +122,7 @@ class OpenRun:
 
     config: RunConfig
     design: Design
-    encoders: Mapping[str, OpenCLIPEncoder]
+    encoders: Mapping[str, CanvasEncoder]
     samples: Source
 
 
@@ -129,17 +140,39 @@ def open_run(directory: Path) -> OpenRun:
     design = Design.load(directory / "membership.parquet")
     planted = ExchangedCaptions.load(directory / "planted.parquet")
     source = open_source(config.data.source, **config.data.options)
-    return OpenRun(config, design, _encoders(design, config, directory), planted.apply(Subset(source, design.keys)))
+    encoders = _encoders(design, config, directory)
+    samples = planted.apply(Subset(source, design.keys))
+    modalities = next(iter(encoders.values())).modalities
+    blueprint = Blueprint(architecture(config.model), modalities)
+    catalogue = _catalogue(source, config, blueprint, directory)
+    captions = planted_captions(catalogue, planted)
+    examples = _examples(source, catalogue, captions, config, blueprint, directory)
+    return OpenRun(config, design, encoders, DecodedSource(samples, examples))
 
 
-def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, OpenCLIPEncoder]:
+def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, CanvasEncoder]:
     device = config.embedding.device
-    return {name: OpenCLIPEncoder.load(directory / "models" / name, device=device) for name in design.models}
+    return {name: load_encoder(directory / "models" / name, device=device) for name in design.models}
 
 
-def _catalogue(source: Source, config: RunConfig, description: Mapping[str, Any], directory: Path) -> Catalogue:
-    side = _canvas_side(source, config, description)
-    catalogue = read_catalogue(source, directory / "samples", side=side)
+def common_modalities(source: Source) -> tuple[Modality, ...]:
+    """The modalities that at least half of the samples have, judged by samples spread over the source."""
+    keys = source.keys()
+    places: list[int] = np.unique(np.linspace(0, len(keys) - 1, min(PEEK, len(keys))).astype(int)).tolist()
+    chosen = [keys[place] for place in places]
+    has = Counter(
+        modality
+        for sample in source.samples(chosen)
+        for modality in (*sample.media, *([Modality.TEXT] if any(c.strip() for c in sample.captions) else []))
+    )
+    return tuple(modality for modality in Modality if 2 * has[modality] >= len(chosen))
+
+
+def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, directory: Path) -> Catalogue:
+    kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
+    keep = kept_bytes(source, kinds) <= config.data.cache_gigabytes * 1e9
+    text = Modality.TEXT in blueprint.modalities
+    catalogue = read_catalogue(source, directory / "samples", kinds, text=text, keep=keep)
     with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(("key", "reason"))
@@ -157,13 +190,6 @@ def _catalogue(source: Source, config: RunConfig, description: Mapping[str, Any]
     if bad:
         console.print(f"{bad} of {len(source)} samples cannot be read and are left out: {directory / 'skipped.csv'}")
     return catalogue
-
-
-def _canvas_side(source: Source, config: RunConfig, description: Mapping[str, Any]) -> int | None:
-    """Side of the canvases kept of the pictures; None where they would take more than the cache may."""
-    size = description["vision_cfg"].get("image_size", 224)
-    side = canvas_side(max(size) if isinstance(size, list | tuple) else size)
-    return side if canvas_bytes(source, side) <= config.data.cache_gigabytes * 1e9 else None
 
 
 def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
@@ -209,37 +235,52 @@ def _plant(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) 
     return planted
 
 
-def _train(
+def planted_captions(catalogue: Catalogue, planted: ExchangedCaptions) -> list[tuple[str, ...]]:
+    """The captions that every sample is trained on."""
+    return [planted.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
+
+
+def _examples(
     source: Source,
     catalogue: Catalogue,
-    design: Design,
-    planted: ExchangedCaptions,
+    captions: Sequence[Sequence[str]],
     config: RunConfig,
-    description: dict[str, Any],
+    blueprint: Blueprint,
+    directory: Path,
+) -> Examples:
+    kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
+    return Examples(
+        catalogue.keys,
+        blueprint.inputs,
+        open_canvases(source, catalogue, directory / "samples", kinds),
+        catalogue.sizes,
+        captions,
+        blueprint.tokenizer,
+        policy=config.training.captions,
+    )
+
+
+def _train(
+    examples: Examples,
+    captions: Sequence[Sequence[str]],
+    design: Design,
+    config: RunConfig,
+    blueprint: Blueprint,
     directory: Path,
 ) -> None:
     folders = {name: directory / "models" / name for name in design.models}
     if all(folder.exists() for folder in folders.values()):
         remove(directory / "checkpoints")
         return
-    first = openclip.build(description, seed=config.seed)
-    tokenize = openclip.tokenizer(description)
-    captions = [planted.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
-    _warn_of_long_captions(captions, tokenize, description)
-    pairs = Pairs(
-        catalogue.keys,
-        _pictures(source, catalogue, directory / "samples"),
-        captions,
-        tokenize,
-        policy=config.training.captions,
-        size=openclip.image_size(first),
-    )
-    slots, objective = design.slots(), Contrastive()
+    first = blueprint.build(config.seed)
+    if blueprint.tokenizer is not None:
+        _warn_of_long_captions(captions, blueprint.tokenizer, blueprint.description)
+    slots, objective = design.slots(), Contrastive() if blueprint.plain else PairwiseContrastive()
     if slots.shape[1] < config.training.batch_size:
         raise VestigeError(
             f"training.batch_size is {config.training.batch_size} and a model sees {slots.shape[1]} samples: lower it"
         )
-    cost = estimate(first, len(design.models), slots, pairs, objective, config.training)
+    cost = estimate(first, len(design.models), slots, examples, objective, config.training)
     batches = batch_count(slots, config.training.batch_size)
     console.print(
         f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
@@ -251,12 +292,12 @@ def _train(
         names = [design.models[row] for row in rows]
         if all(folders[name].exists() for name in names):
             continue
-        models = {name: openclip.build(description, seed=config.seed + block) for name in names}
+        models = {name: blueprint.build(config.seed + block) for name in names}
         checkpoints = directory / "checkpoints" / f"block-{block}"
         train_block(
             models,
             slots[rows],
-            pairs,
+            examples,
             objective,
             config.training,
             seed=config.seed + block,
@@ -264,19 +305,13 @@ def _train(
             log_directory=directory / "tensorboard",
         )
         for name, model in models.items():
-            openclip.save(model, description, folders[name])
+            blueprint.save(model, folders[name])
         remove(checkpoints)
     remove(directory / "checkpoints")
 
 
-def _pictures(source: Source, catalogue: Catalogue, directory: Path) -> Pictures:
-    if (directory / "canvases.npy").exists():
-        return CanvasPictures(open_canvases(directory), catalogue.rows, catalogue.sizes)
-    return FilePictures(source, catalogue.keys, catalogue.sizes)
-
-
 def _warn_of_long_captions(
-    captions: list[tuple[str, ...]], tokenize: openclip.Tokenizer, description: Mapping[str, Any]
+    captions: Sequence[Sequence[str]], tokenize: openclip.Tokenizer, description: Mapping[str, Any]
 ) -> None:
     context = description["text_cfg"].get("context_length", 77)
     cut = openclip.count_cut([text for texts in captions for text in texts], tokenize, context)
@@ -299,17 +334,20 @@ def _score(
     catalogue: Catalogue,
     planted: ExchangedCaptions,
     config: RunConfig,
+    metrics: Sequence[str],
     path: Path,
 ) -> pa.Table:
     if path.exists():
         return read_table(path)
     external = [key for key, role in zip(design.keys, design.roles(), strict=True) if role == Role.EXTERNAL]
     scores = score_table(
-        design, align(stores, heldout_rows(stores, external), design, metrics_named(config.metrics)), null=config.null
+        design, align(stores, heldout_rows(stores, external), design, metrics_named(metrics)), null=config.null
     )
     own = dict(zip(catalogue.keys, catalogue.captions, strict=True))
     keys = scores["key"].to_pylist()
-    scores = scores.append_column("caption", pa.array([planted.captions.get(key, own[key])[0] for key in keys]))
+    scores = scores.append_column(
+        "caption", pa.array([next(iter(planted.captions.get(key, own[key])), "") for key in keys])
+    )
     scores = scores.append_column("planted", pa.array([key in planted.captions for key in keys]))
     write_table(path, scores)
     return scores
@@ -330,7 +368,7 @@ def _summarise(
     own = dict(zip(catalogue.keys, catalogue.captions, strict=True))
     heldout = heldout_rows(stores, external)
     summary = summarise(scores, design.models) | {
-        "retrieval": held_out_retrieval(heldout, [own[key][0] for key in heldout.keys]),
+        "retrieval": held_out_retrieval(heldout, [next(iter(own[key]), "") for key in heldout.keys]),
         "model": config.model,
         "data": config.data.source,
         "skipped": len(catalogue.skipped),
@@ -348,6 +386,8 @@ def _report(samples: Source, scores: pa.Table, summary: Mapping[str, Any], confi
 
     def picture(key: str):
         sample = next(iter(samples.samples([key])))
+        if Modality.IMAGE not in sample.media:
+            return None
         try:
             return decode_picture(sample.media[Modality.IMAGE])
         except UnreadableMedia:

@@ -151,13 +151,13 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
 
 
 def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tuple[ScoreResult, Sequence[str], Path]:
-    from vestige.models.openclip import OpenCLIPEncoder
+    from vestige.models.blueprint import load_encoder
 
     data = _source(config.data, config)
     if data is None:
         raise VestigeError("name the samples with --data")
     device = config.embedding.device
-    f, g = (OpenCLIPEncoder.load(path, config.model, device=device) for path in (f_path, g_path))
+    f, g = (load_encoder(path, config.model, device=device) for path in (f_path, g_path))
     out = config.out or Path("scores.parquet")
     result = score(
         f,

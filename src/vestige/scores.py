@@ -103,7 +103,14 @@ class Part:
 
     def heldout_means(self, modality: Modality) -> Tensor:
         """m: the mean over the held-out set without the sample itself; [n, d]."""
-        return heldout_mean(self.heldout[modality], index=self.index)
+        held = self.heldout[modality]
+        return heldout_mean(held, index=self.index, present=present(self.heldout).get(modality))
+
+
+def present(shard: Shard) -> dict[Modality, Tensor]:
+    """Which samples have each modality, bool [n]: those whose embedding is not NaN; only of modalities some lack."""
+    masks = {m: ~shard[m][:, 0].isnan() for m in Modality if m in shard}
+    return {modality: mask for modality, mask in masks.items() if not bool(mask.all())}
 
 
 HeldoutError = Callable[[Sequence[Part], Tensor], Tensor]
@@ -127,14 +134,23 @@ class Metric:
 
 
 def _clipmem(part: Part) -> dict[str, Tensor]:
+    for modality in (Modality.IMAGE, Modality.TEXT):
+        if modality not in part.tensors:
+            raise VestigeError(
+                f"clipmem contrasts pictures with texts, and the models embed no {modality}: use multimem"
+            )
     return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
 
 
 def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
-    x = part.tensors
-    return clip_alignment_from_means(
-        x[a], x[b], part.means(a), part.means(b), part.heldout_means(a), part.heldout_means(b)
+    masks = present(part.tensors)
+    everywhere = torch.ones(len(part.keys), dtype=torch.bool)
+    both = masks.get(a, everywhere) & masks.get(b, everywhere)
+    x, m = part.tensors, (part.heldout_means(a), part.heldout_means(b))
+    found = clip_alignment_from_means(
+        x[a][both], x[b][both], part.means(a)[both], part.means(b)[both], m[0][both], m[1][both]
     )
+    return found.new_full((len(both),), torch.nan).masked_scatter(both, found)
 
 
 def _clipmem_error(heldout: Sequence[Shard]) -> HeldoutError:
@@ -155,9 +171,10 @@ def _multimem(part: Part) -> dict[str, Tensor]:
     modalities = part.modalities()
     x = {m: part.tensors[m] for m in modalities}
     mu, held = {m: part.means(m) for m in modalities}, {m: part.heldout_means(m) for m in modalities}
+    masks = present(part.tensors)
     columns = {
-        "multimem": cross_modal_consistency_from_means(x, mu, held, variant="cmc"),
-        "multimem_mean_pair": cross_modal_consistency_from_means(x, mu, held, variant="mean_pair"),
+        "multimem": cross_modal_consistency_from_means(x, mu, held, present=masks, variant="cmc"),
+        "multimem_mean_pair": cross_modal_consistency_from_means(x, mu, held, present=masks, variant="mean_pair"),
     }
     return columns | {f"multimem_{a}_{b}": _pair(part, a, b) for a, b in combinations(modalities, 2)}
 
@@ -167,7 +184,14 @@ def _multimem_error(heldout: Sequence[Shard]) -> HeldoutError:
 
     def error(parts: Sequence[Part], weights: Tensor) -> Tensor:
         own = [{m: part.tensors[m].float() for m in part.modalities()} for part in parts]
-        return multimem_heldout_se(own, held, weights, heldout_index=parts[0].index)
+        return multimem_heldout_se(
+            own,
+            held,
+            weights,
+            present=present(parts[0].tensors),
+            heldout_present=present(heldout[0]),
+            heldout_index=parts[0].index,
+        )
 
     return error
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -117,31 +118,49 @@ def _memorized(q_values: Tensor) -> dict[str, Any] | None:
 
 
 def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, Any] | None:
-    """R@k of captions by pictures (T@k) and of pictures by captions (I@k); equal captions are equally correct.
+    """R@k in both directions for a pair of modalities; equal captions are equally correct.
+
+    For pictures and texts T@k is the rate of captions found by their pictures, and I@k of pictures by their captions.
+    For other models the pair is the first that all embed, texts preferred, and `pair` names it; the letters are the
+    initials of what is found.
 
     Args:
         heldout: the held-out set under every model.
-        captions: the caption of every held-out sample.
+        captions: the caption of every held-out sample; "" for none.
 
     Returns:
-        `n`, `chance` and `models` (by name), rates by `T@k` and `I@k`; None for models without images or texts.
+        `n`, `pair`, `chance` and `models` (by name), rates by `T@k` and `I@k`; None where models share no pair, or
+        no held-out sample has both.
     """
     shards = list(heldout.shards.values())
-    if any(modality not in shard for shard in shards for modality in (Modality.IMAGE, Modality.TEXT)):
+    shared = [m for m in Modality if shards and all(m in shard for shard in shards)]
+    found = sorted(combinations(shared, 2), key=lambda pair: Modality.TEXT not in pair)
+    if not found:
         return None
-    identity = torch.from_numpy(np.unique(np.array(captions, dtype=object), return_inverse=True)[1])
+    a, b = found[0]
+    both = torch.stack([~(shard[a][:, 0].isnan() | shard[b][:, 0].isnan()) for shard in shards]).all(dim=0)
+    if not both.any():
+        return None
+    # A sample without a caption is equal to itself alone.
+    names = [caption or f"\0{row}" for row, caption in enumerate(captions)]
+    identity = torch.from_numpy(np.unique(np.array(names, dtype=object), return_inverse=True)[1])[both]
 
-    def both(shard) -> dict[str, float]:
-        image, text = shard[Modality.IMAGE], shard[Modality.TEXT]
-        texts, images = retrieval(image, text, identity, KS), retrieval(text, image, identity, KS)
-        return {f"T@{k}": texts[k] for k in KS} | {f"I@{k}": images[k] for k in KS}
+    def rates(shard) -> dict[str, float]:
+        x, y = shard[a][both], shard[b][both]
+        of_b, of_a = retrieval(x, y, identity, KS), retrieval(y, x, identity, KS)
+        return {f"{_letter(b)}@{k}": of_b[k] for k in KS} | {f"{_letter(a)}@{k}": of_a[k] for k in KS}
 
     guess = chance(identity, KS)
     return {
-        "n": len(captions),
-        "chance": {f"{side}@{k}": guess[k] for side in "TI" for k in KS},
-        "models": {name: both(shard) for name, shard in heldout.shards.items()},
+        "n": int(both.sum()),
+        "pair": [str(a), str(b)],
+        "chance": {f"{_letter(side)}@{k}": guess[k] for side in (b, a) for k in KS},
+        "models": {name: rates(shard) for name, shard in heldout.shards.items()},
     }
+
+
+def _letter(modality: Modality) -> str:
+    return modality[0].upper()
 
 
 def _warnings(roles: dict[str, Any], scored: str):

@@ -1,12 +1,12 @@
 """One pass over a source: what is there, what is unreadable, which samples belong together.
 
-The pass decodes every picture once. It lists what cannot be decoded, joins the groups of byte-identical files, and
-keeps each picture as a small canvas in a memory-mapped file, so that no later epoch or model decodes it again.
+The pass decodes every medium once. It lists what cannot be decoded, joins the groups of byte-identical files, and
+keeps each medium as a small canvas in a memory-mapped file, so that no later epoch or model decodes it again.
 """
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -16,27 +16,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
-from vestige.data import Source
-from vestige.data.media import UnreadableMedia, content_hash, decode_picture, encoded
+from vestige.data import Skipping, Source
+from vestige.data.canvases import Canvases, CanvasKind, FreshCanvases, KeptCanvases, canvas_bytes
+from vestige.data.media import UnreadableMedia, content_hash, encoded
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, read_table, replacing, write_json, write_table
 from vestige.progress import Advance, progress
 from vestige.samples import Modality, Sample
 
 SHARD = 2048
+MEDIA = tuple(modality for modality in Modality if modality != Modality.TEXT)
+# A contrast is between two modalities.
+LEAST_MODALITIES = 2
 
 _SCHEMA = pa.schema(
     {
         "key": pa.string(),
         "group": pa.string(),
         "captions": pa.list_(pa.string()),
-        "width": pa.int32(),
-        "height": pa.int32(),
         "content": pa.string(),
         "reason": pa.string(),
     }
+    | {f"{modality}_size": pa.list_(pa.int32(), 2) for modality in MEDIA}
 )
 
 
@@ -45,9 +47,9 @@ class Catalogue:
     """The usable samples of a source, N of them, in its order.
 
     Attributes:
-        keys, groups: key and group of every sample; byte-identical pictures share a group.
+        keys, groups: key and group of every sample; byte-identical media share a group.
         captions: all captions of every sample.
-        sizes: (width, height) in pixels, int64 [N, 2].
+        sizes: by medium the size of every original, as its canvas kind gives it, int64 [N, 2]; 0 where there is none.
         rows: position of every sample in the source, int64 [N]: its row in the canvases.
         skipped: (key, reason) of the samples that cannot be used.
     """
@@ -55,7 +57,7 @@ class Catalogue:
     keys: tuple[str, ...]
     groups: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...]
-    sizes: NDArray[np.int64]
+    sizes: Mapping[Modality, NDArray[np.int64]]
     rows: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
 
@@ -63,25 +65,36 @@ class Catalogue:
         return len(self.keys)
 
 
-def canvas_bytes(source: Source, side: int) -> int:
+def kept_bytes(source: Source, kinds: Mapping[Modality, CanvasKind]) -> int:
     """Bytes that the canvases of a source take."""
-    return len(source) * 3 * side * side
+    return len(source) * sum(canvas_bytes(kind) for kind in kinds.values())
 
 
-def read_catalogue(source: Source, directory: Path, *, side: int | None) -> Catalogue:
+def read_catalogue(
+    source: Source,
+    directory: Path,
+    kinds: Mapping[Modality, CanvasKind],
+    *,
+    text: bool = True,
+    keep: bool = True,
+) -> Catalogue:
     """Read a source through, or take up a pass that was begun in `directory`.
 
     Args:
         source: where the samples come from.
-        directory: where the pass keeps its shards and `canvases.npy` (uint8 [N, 3, side, side], whole pictures
-            squeezed to squares).
-        side: side of the canvases; None keeps none.
+        directory: where the pass keeps its shards and `canvases-<modality>.npy` ([N, ...]).
+        kinds: the media that are wanted, and how their canvases are made.
+        text: whether captions are wanted too.
+        keep: whether the canvases are kept.
+
+    A sample is used if it has at least two of the modalities that are wanted, and if all of these can be decoded.
 
     Raises:
         VestigeError: two samples of the source share a key, or the directory holds a pass over other samples.
     """
     keys = source.keys()
-    about = {"samples": digest(*keys), "side": side}
+    wanted = {str(modality): repr(kind) for modality, kind in kinds.items()}
+    about = {"samples": digest(*keys), "media": wanted, "text": text, "keep": keep}
     if not (directory / "about.json").exists():
         write_json(directory / "about.json", about)
     elif read_json(directory / "about.json") != about:
@@ -96,94 +109,129 @@ def read_catalogue(source: Source, directory: Path, *, side: int | None) -> Cata
     paths = [directory / f"samples-{number:05d}.parquet" for number in range(len(shards))]
     todo = [number for number, path in enumerate(paths) if not path.exists()]
     if todo:
-        _read_shards(source, shards, paths, todo, directory, side)
-    return _assemble([read_table(path) for path in paths])
+        _read_shards(_Pass(source, directory, kinds, text, keep), shards, paths, todo)
+    before = tuple(source.skipped()) if isinstance(source, Skipping) else ()
+    return _assemble([read_table(path) for path in paths], kinds, before)
 
 
-def open_canvases(directory: Path) -> NDArray[np.uint8]:
-    """The canvases of a finished pass, memory-mapped, [rows of the source, 3, side, side]."""
-    return np.load(directory / "canvases.npy", mmap_mode="r")
+def open_canvases(
+    source: Source, catalogue: Catalogue, directory: Path, kinds: Mapping[Modality, CanvasKind]
+) -> dict[Modality, Canvases]:
+    """The canvases of a finished pass: memory-mapped if they were kept, else made anew each time they are asked for."""
+    return {
+        modality: KeptCanvases(np.load(_canvas_path(directory, modality), mmap_mode="r"), catalogue.rows)
+        if _canvas_path(directory, modality).exists()
+        else FreshCanvases(source, catalogue.keys, modality, kind)
+        for modality, kind in kinds.items()
+    }
+
+
+def _canvas_path(directory: Path, modality: Modality) -> Path:
+    return directory / f"canvases-{modality}.npy"
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What is the same for all shards."""
+
+    source: Source
+    directory: Path
+    kinds: Mapping[Modality, CanvasKind]
+    text: bool
+    keep: bool
 
 
 def _read_shards(
-    source: Source,
-    shards: Sequence[Sequence[tuple[int, str]]],
-    paths: Sequence[Path],
-    todo: Sequence[int],
-    directory: Path,
-    side: int | None,
+    job: _Pass, shards: Sequence[Sequence[tuple[int, str]]], paths: Sequence[Path], todo: Sequence[int]
 ) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+    job.directory.mkdir(parents=True, exist_ok=True)
     # Rows are filled shard by shard; a shard's table is written after its rows and vouches for them.
-    file = directory / "canvases.npy"
-    canvases = _canvas_file(file, len(source), side) if side is not None else None
+    canvases = _canvas_files(job) if job.keep else {}
     done = sum(len(shard) for number, shard in enumerate(shards) if number not in set(todo))
-    with progress("reading pictures", len(source), done=done) as advance, ThreadPoolExecutor(cpu_count()) as pool:
+    with progress("reading", len(job.source), done=done) as advance, ThreadPoolExecutor(cpu_count()) as pool:
         for number in todo:
             rows = [row for row, _ in shards[number]]
-            samples = source.samples([key for _, key in shards[number]])
-            table = pa.Table.from_pylist(list(_records(pool, samples, rows, canvases, advance)), schema=_SCHEMA)
-            if canvases is not None:
-                canvases.flush()
+            samples = job.source.samples([key for _, key in shards[number]])
+            table = pa.Table.from_pylist(list(_records(job, pool, samples, rows, canvases, advance)), schema=_SCHEMA)
+            for own in canvases.values():
+                own.flush()
             write_table(paths[number], table)
 
 
-def _canvas_file(file: Path, length: int, side: int) -> np.memmap:
-    shape = (length, 3, side, side)
+def _canvas_files(job: _Pass) -> dict[Modality, np.memmap]:
+    missing = {m: kind for m, kind in job.kinds.items() if not _canvas_path(job.directory, m).exists()}
+    needed, free = kept_bytes(job.source, missing), shutil.disk_usage(job.directory).free
+    if needed > free:
+        # A memory-mapped file on a full disk ends the process without a word.
+        raise VestigeError(
+            f"{job.directory}: the decoded media take {needed:,} bytes and {free:,} are free: free some space, or"
+            " lower data.cache_gigabytes to decode them anew each epoch"
+        )
+    return {modality: _canvas_file(job, modality, kind) for modality, kind in job.kinds.items()}
+
+
+def _canvas_file(job: _Pass, modality: Modality, kind: CanvasKind) -> np.memmap:
+    file, shape = _canvas_path(job.directory, modality), (len(job.source), *kind.shape)
     if not file.exists():
-        needed, free = 3 * length * side * side, shutil.disk_usage(file.parent).free
-        if needed > free:
-            # A memory-mapped file on a full disk ends the process without a word.
-            raise VestigeError(
-                f"{file.parent}: the decoded pictures take {needed:,} bytes and {free:,} are free: free some space, or"
-                " lower data.cache_gigabytes to decode them anew each epoch"
-            )
         with replacing(file) as temporary:
-            np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=kind.dtype, shape=shape).flush()
     canvases = np.lib.format.open_memmap(file, mode="r+")
     if canvases.shape != shape:
-        raise VestigeError(f"{file}: canvases of shape {canvases.shape}, expected {shape}: remove {file.parent}")
+        raise VestigeError(f"{file}: canvases of shape {canvases.shape}, expected {shape}: remove {job.directory}")
     return canvases
 
 
 def _records(
+    job: _Pass,
     pool: ThreadPoolExecutor,
     samples: Iterator[Sample],
     rows: Sequence[int],
-    canvases: np.memmap | None,
+    canvases: Mapping[Modality, np.memmap],
     advance: Advance,
 ) -> Iterator[dict[str, Any]]:
     def record(row: int, sample: Sample) -> dict[str, Any]:
-        known = {"key": sample.key, "group": sample.group, "captions": list(sample.captions)}
+        captions = [caption for caption in sample.captions if caption.strip()]
+        known: dict[str, Any] = {"key": sample.key, "group": sample.group, "captions": captions}
+        media = {modality: sample.media[modality] for modality in job.kinds if modality in sample.media}
+        if len(media) + bool(job.text and captions) < LEAST_MODALITIES:
+            lacks = [str(m) for m in job.kinds if m not in media] + ["text"] * bool(job.text and not captions)
+            return known | {"reason": f"has no {' and no '.join(lacks)}"}
         try:
-            medium = sample.media[Modality.IMAGE]
-            content = content_hash(encoded(medium))
-            picture = decode_picture(medium)
+            for modality, medium in media.items():
+                canvas, size = job.kinds[modality].make(medium)
+                if modality in canvases:
+                    canvases[modality][row] = canvas
+                known[f"{modality}_size"] = size
+                # The first medium tells samples apart: a drawing's twin is a twin, a shared noise is none.
+                known.setdefault("content", content_hash(encoded(medium)))
         except UnreadableMedia as error:
-            return known | {"reason": str(error)}
-        if canvases is not None:
-            side = canvases.shape[-1]
-            canvases[row] = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-        return known | {"width": picture.width, "height": picture.height, "content": content}
+            return {"key": sample.key, "group": sample.group, "captions": captions, "reason": str(error)}
+        return known
 
     for known in pool.map(record, rows, samples):
         advance()
         yield known
 
 
-def _assemble(tables: Sequence[pa.Table]) -> Catalogue:
-    records = pa.concat_tables(tables).to_pydict()
+def _assemble(
+    tables: Sequence[pa.Table], kinds: Mapping[Modality, CanvasKind], skipped: tuple[tuple[str, str], ...]
+) -> Catalogue:
+    records = pa.concat_tables(tables).to_pydict() if tables else {name: [] for name in _SCHEMA.names}
     usable = [row for row, reason in enumerate(records["reason"]) if reason is None]
     groups = joined_groups([(records["group"][row], records["content"][row]) for row in usable])
+
+    def sizes(modality: Modality) -> NDArray[np.int64]:
+        found = [records[f"{modality}_size"][row] or (0, 0) for row in usable]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    reasons = zip(records["key"], records["reason"], strict=True)
     return Catalogue(
         keys=tuple(records["key"][row] for row in usable),
         groups=tuple(groups),
         captions=tuple(tuple(records["captions"][row]) for row in usable),
-        sizes=np.array([(records["width"][row], records["height"][row]) for row in usable], np.int64).reshape(-1, 2),
+        sizes={modality: sizes(modality) for modality in kinds},
         rows=np.array(usable, np.int64),
-        skipped=tuple(
-            (key, reason) for key, reason in zip(records["key"], records["reason"], strict=True) if reason is not None
-        ),
+        skipped=skipped + tuple((key, reason) for key, reason in reasons if reason is not None),
     )
 
 

@@ -1,6 +1,20 @@
 """What a model reads of each medium: sizes that data is brought to, stated once for training and for scoring."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from vestige.samples import Modality
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """A square picture.
+
+    Attributes:
+        size: side in pixels.
+    """
+
+    size: int = 32
 
 
 @dataclass(frozen=True)
@@ -37,3 +51,8 @@ class FilmInput:
 
     frames: int = 4
     size: int = 32
+
+
+Input = PictureInput | SoundInput | FilmInput
+Inputs = Mapping[Modality, Input]
+"""By modality, what the model reads of it. Text is not here: it goes through the model's tokenizer."""

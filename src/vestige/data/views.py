@@ -92,6 +92,16 @@ def _bounded_centres(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack([left, top, left + w, top + h], axis=-1)
 
 
+def central_squares(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The central square of pictures of these sizes, as (left, top, right, bottom) in pixels, [N, 4].
+
+    What OpenCLIP evaluates on: the shorter side resized to the model's, then the centre cut out.
+    """
+    short = sizes.min(axis=1, keepdims=True)
+    corner = (sizes - short) / 2
+    return np.concatenate([corner, corner + short], axis=1)
+
+
 def resample(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Cut boxes out of canvases and resize them to squares, antialiased bicubic.
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import cpu_count
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import save_file
@@ -14,13 +16,14 @@ from torch import Tensor
 
 from vestige.ahead import ahead
 from vestige.data import Source
+from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.views import View
 from vestige.embeddings.store import EmbeddingStore, pack_units
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json, write_table
 from vestige.metrics import UnitMemory, ssl_alignment
-from vestige.models import Encoder, UnitEncoder
+from vestige.models import CanvasEncoder, Encoder, UnitEncoder
 from vestige.progress import Advance, progress
 from vestige.samples import Modality, Sample
 
@@ -33,7 +36,7 @@ class EmbeddingConfig:
     """How samples are embedded."""
 
     views: int = 0
-    """Random crops of each picture; 0 takes the un-augmented picture alone."""
+    """Views of each medium (random crops, shifts in time); 0 takes what is not augmented alone."""
     captions: str = "first"
     """Texts of a sample: first, or pool (each of its captions is a view)."""
     batch_size: int = 256
@@ -93,9 +96,10 @@ def embed(
         done = len(keys) - sum(len(shards[number]) for number in todo)
         with progress(label, len(keys), done=done) as advance, ThreadPoolExecutor(cpu_count()) as pool:
             for number in todo:
-                samples = source.samples(shards[number])
-                job = _Job(encoders, directory, config, seed, {name: set(keys) for name, keys in watched.items()})
-                _embed_shard(job, samples, number, pool, advance)
+                job = _Job(
+                    encoders, source, directory, config, seed, {name: set(keys) for name, keys in watched.items()}
+                )
+                _embed_shard(job, shards[number], number, pool, advance)
     return {name: EmbeddingStore(directory / name) for name in encoders}
 
 
@@ -129,6 +133,7 @@ class _Job:
     """What is the same for all shards."""
 
     encoders: Mapping[str, Encoder]
+    source: Source
     directory: Path
     config: EmbeddingConfig
     seed: int
@@ -137,7 +142,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """One sample as tensors: un-augmented, its random crops, its captions."""
+    """One sample as tensors: un-augmented, and its views (of its media drawn, of its text its captions)."""
 
     plain: Mapping[Modality, Tensor]
     views: Mapping[Modality, Tensor]
@@ -159,12 +164,12 @@ class _Batch:
     prepared: Mapping[str, Sequence[_Prepared]]
 
 
-def _embed_shard(job: _Job, samples: Iterator[Sample], number: int, pool: ThreadPoolExecutor, advance: Advance) -> None:
+def _embed_shard(job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolExecutor, advance: Advance) -> None:
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in job.encoders}
     units: dict[str, dict[str, UnitMemory]] = {name: {} for name in job.watched}
     records: list[dict[str, str | None]] = []
-    batches = _batches(samples, number * job.config.shard_size, job.config.batch_size)
-    for batch in ahead(lambda found: _prepare_batch(job, *found, pool), batches):
+    first = number * job.config.shard_size
+    for batch in ahead(lambda found: _prepare_batch(job, *found, pool), _batches(job, keys, first)):
         records += batch.records
         for name, encoder in job.encoders.items() if batch.rows else ():
             prepared = batch.prepared[encoder.preprocessing]
@@ -188,57 +193,99 @@ def _embed_shard(job: _Job, samples: Iterator[Sample], number: int, pool: Thread
         write_table(job.directory / name / f"{number:05d}.parquet", pa.Table.from_pylist(records, schema=_KEYS))
 
 
-def _prepare_batch(job: _Job, first: int, samples: Sequence[Sample], pool: ThreadPoolExecutor) -> _Batch:
-    decoded = list(pool.map(_decoded, samples))
-    rows = [first + place for place, (_, reason) in enumerate(decoded) if reason is None]
-    good = [sample for sample, reason in decoded if reason is None]
-    # One encoder of each preprocessing prepares for all that share it.
-    preparers = {encoder.preprocessing: encoder for encoder in job.encoders.values()}
-    return _Batch(
-        records=[{"key": sample.key, "reason": reason} for sample, reason in decoded],
-        rows=rows,
-        keys=[sample.key for sample in good],
-        prepared={
-            name: list(pool.map(lambda sample, p=preparer: _prepare(p, sample, job), good))
-            for name, preparer in preparers.items()
-        },
+def _batches(job: _Job, keys: Sequence[str], first: int) -> Iterator[tuple[int, Sequence[str], Sequence[Sample]]]:
+    """(row of the first sample in the source, keys, samples) of every batch; no samples where canvases serve."""
+    size = job.config.batch_size
+    parts = [keys[start : start + size] for start in range(0, len(keys), size)]
+    if _on_canvases(job):
+        samples: Iterator[Sample] = iter(())
+    else:
+        samples = job.source.samples(keys)
+    for number, part in enumerate(parts):
+        yield first + number * size, part, list(islice(samples, len(part)))
+
+
+def _on_canvases(job: _Job) -> bool:
+    """Whether the source is decoded already, to what all models read."""
+    return isinstance(job.source, DecodedSource) and all(
+        isinstance(encoder, CanvasEncoder) and encoder.inputs == job.source.examples.inputs
+        for encoder in job.encoders.values()
     )
 
 
-def _batches(samples: Iterator[Sample], first: int, size: int) -> Iterator[tuple[int, list[Sample]]]:
-    """(row of the first sample in the source, samples) of every batch."""
-    batch: list[Sample] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == size:
-            yield first, batch
-            first, batch = first + size, []
-    if batch:
-        yield first, batch
+def _prepare_batch(
+    job: _Job, first: int, keys: Sequence[str], samples: Sequence[Sample], pool: ThreadPoolExecutor
+) -> _Batch:
+    # One encoder of each preprocessing prepares for all that share it.
+    preparers = {encoder.preprocessing: encoder for encoder in job.encoders.values()}
+    if not samples:
+        records = [{"key": key, "reason": None} for key in keys]
+        prepared = {name: _drawn(job, preparer, keys) for name, preparer in preparers.items()}
+        return _Batch(records, range(first, first + len(keys)), keys, prepared)
+    found = list(pool.map(lambda sample: _prepare_all(job, preparers, sample), samples))
+    reasons = [own if isinstance(own, str) else None for own in found]
+    good = [place for place, reason in enumerate(reasons) if reason is None]
+    return _Batch(
+        records=[{"key": key, "reason": reason} for key, reason in zip(keys, reasons, strict=True)],
+        rows=[first + place for place in good],
+        keys=[keys[place] for place in good],
+        prepared={name: [own[name] for own in found if not isinstance(own, str)] for name in preparers},
+    )
 
 
-def _decoded(sample: Sample) -> tuple[Sample, str | None]:
-    """The sample with its picture decoded, once for all its views; and why it cannot be, if it cannot."""
-    if Modality.IMAGE not in sample.media:
-        return sample, None
+def _prepare_all(job: _Job, preparers: Mapping[str, Encoder], sample: Sample) -> dict[str, _Prepared] | str:
+    """The sample by preprocessing, or why it cannot be embedded."""
     try:
-        picture = decode_picture(sample.media[Modality.IMAGE])
+        if Modality.IMAGE in sample.media:
+            # Decoded once for all views and preparers.
+            picture = decode_picture(sample.media[Modality.IMAGE])
+            sample = replace(sample, media={**sample.media, Modality.IMAGE: picture})
+        return {name: _prepare(preparer, sample, job) for name, preparer in preparers.items()}
     except UnreadableMedia as error:
-        return sample, str(error)
-    return replace(sample, media={**sample.media, Modality.IMAGE: picture}), None
+        return str(error)
 
 
 def _prepare(encoder: Encoder, sample: Sample, job: _Job) -> _Prepared:
     plain = encoder.prepare(sample, None)
     views: dict[Modality, Tensor] = {}
-    if job.config.views and Modality.IMAGE in plain:
-        picture = replace(sample, captions=())
-        draws = [View(job.seed, epoch) for epoch in range(job.config.views)]
-        views[Modality.IMAGE] = torch.stack([encoder.prepare(picture, view)[Modality.IMAGE] for view in draws])
+    media = [modality for modality in plain if modality != Modality.TEXT]
+    if job.config.views and media:
+        silent = replace(sample, captions=())
+        drawn = [encoder.prepare(silent, View(job.seed, epoch)) for epoch in range(job.config.views)]
+        views = {modality: torch.stack([own[modality] for own in drawn]) for modality in media}
     if job.config.captions == "pool" and Modality.TEXT in plain and len(sample.captions) > 1:
         texts = [replace(sample, media={}, captions=(caption,)) for caption in sample.captions]
         views[Modality.TEXT] = torch.stack([encoder.prepare(text, None)[Modality.TEXT] for text in texts])
     return _Prepared(plain, views)
+
+
+def _drawn(job: _Job, encoder: Encoder, keys: Sequence[str]) -> list[_Prepared]:
+    """Samples from their canvases: what `_prepare` makes of them, decoding nothing."""
+    assert isinstance(job.source, DecodedSource)
+    assert isinstance(encoder, CanvasEncoder)
+    examples, positions = job.source.examples, np.array(job.source.positions(keys), dtype=np.int64)
+    plain: list[dict[Modality, Tensor]] = [{} for _ in keys]
+    views: list[dict[Modality, list[Tensor]]] = [{} for _ in keys]
+    for view in (None, *(View(job.seed, epoch) for epoch in range(job.config.views))):
+        for modality in examples.inputs:
+            rows = encoder.from_canvases(modality, examples.media(modality, positions, view))
+            for place, row in zip(np.flatnonzero(examples.present[modality][positions]), rows, strict=True):
+                if view is None:
+                    plain[place][modality] = row
+                else:
+                    views[place].setdefault(modality, []).append(row)
+    if Modality.TEXT in encoder.modalities:
+        for place, position in enumerate(positions.tolist()):
+            count = int(examples.counts[position])
+            texts = examples.tokens(np.full(count, position), np.arange(count))
+            if count:
+                plain[place][Modality.TEXT] = texts[0]
+            if job.config.captions == "pool" and count > 1:
+                views[place][Modality.TEXT] = list(texts)
+    return [
+        _Prepared(own, {modality: torch.stack(rows) for modality, rows in drawn.items()})
+        for own, drawn in zip(plain, views, strict=True)
+    ]
 
 
 def _embed_batch(
@@ -247,18 +294,40 @@ def _embed_batch(
     """(what is kept of each sample, activations of each layer averaged over views [B, U] if watched)."""
     tensors: dict[str, Tensor] = {}
     activations: dict[str, Tensor] = {}
-    augmented = {Modality.IMAGE: config.views > 0, Modality.TEXT: config.captions == "pool"}
+    missing = []
     for modality in encoder.modalities:
-        if any(modality not in sample.plain for sample in prepared):
-            raise VestigeError(f"the model embeds {modality}, which some samples of the data do not have")
-        stacked = torch.stack([sample.plain[modality] for sample in prepared])
+        has = [place for place, sample in enumerate(prepared) if modality in sample.plain]
+        if not has:
+            missing.append(modality)
+            continue
+        stacked = torch.stack([prepared[place].plain[modality] for place in has])
         x, units = _forward(encoder, modality, stacked, watch=watch)
-        tensors[modality] = x
-        if augmented.get(modality, False):
-            views = [sample.views.get(modality) for sample in prepared]
-            tensors |= _view_summaries(encoder, modality, x, units, views)
-        activations |= units
+        found = {str(modality): x}
+        if _augmented(modality, config):
+            views = [prepared[place].views.get(modality) for place in has]
+            found |= _view_summaries(encoder, modality, x, units, views)
+        tensors |= {name: _spread(own, has, len(prepared)) for name, own in found.items()}
+        activations |= {layer: _spread(own, has, len(prepared)) for layer, own in units.items()}
+    if missing and not tensors:
+        raise VestigeError(f"the model embeds {' and '.join(missing)}, which {len(prepared)} samples do not have")
+    for modality in missing:
+        nothing = torch.full_like(next(iter(tensors.values())), torch.nan)
+        tensors[modality] = nothing
+        if _augmented(modality, config):
+            tensors[f"{modality}_mean"] = nothing
+            tensors |= {f"{modality}_{name}": nothing[:, 0] for name in ("ssl", "ssl_anchor")}
     return tensors, activations
+
+
+def _augmented(modality: Modality, config: EmbeddingConfig) -> bool:
+    return config.captions == "pool" if modality == Modality.TEXT else config.views > 0
+
+
+def _spread(rows: Tensor, places: Sequence[int], count: int) -> Tensor:
+    """Rows at their places among `count`; NaN in the places of samples that lack the modality."""
+    if len(places) == count:
+        return rows
+    return rows.new_full((count, *rows.shape[1:]), torch.nan).index_copy_(0, torch.tensor(places), rows)
 
 
 def _forward(encoder: Encoder, modality: Modality, batch: Tensor, *, watch: bool) -> tuple[Tensor, dict[str, Tensor]]:
@@ -307,4 +376,7 @@ def _observe(
 ) -> None:
     for layer, activation in activations.items():
         state = units.setdefault(layer, UnitMemory(activation.shape[1]))
-        state.update(activation[list(rows)], torch.tensor(samples, dtype=torch.long))
+        own, named = activation[list(rows)], torch.tensor(samples, dtype=torch.long)
+        # Samples that lack the modality of this layer have nothing to be remembered by.
+        has = ~own.isnan().all(dim=1)
+        state.update(own[has], named[has])

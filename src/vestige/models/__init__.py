@@ -5,10 +5,11 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from vestige.data.inputs import Inputs
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["Encoder", "UnitEncoder"]
+__all__ = ["CanvasEncoder", "Encoder", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -40,6 +41,20 @@ class Encoder(Protocol):
 
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
         """Embeddings of a batch of prepared tensors, {modality: [B, d]}, unit norm, float32."""
+        ...
+
+
+@runtime_checkable
+class CanvasEncoder(Encoder, Protocol):
+    """An encoder that can be fed with views cut from canvases: media that were decoded once, for all models."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it reads of each medium; empty if canvases do not serve it."""
+        ...
+
+    def from_canvases(self, modality: Modality, drawn: Tensor) -> Tensor:
+        """What `encode` takes, of a batch as `vestige.data.examples.Drawn.tensors` holds it."""
         ...
 
 

@@ -18,10 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vestige.data.inputs import Inputs, PictureInput
 from vestige.data.media import decode_picture
 from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
-from vestige.files import read_json, replacing, write_json
+from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
 from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
@@ -43,12 +44,23 @@ def build(description: Architecture, *, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]), TemporaryDirectory() as folder, _quiet():
         # OpenCLIP builds by name, or from a folder with a description: the one way that needs no entry in its table.
-        write_json(Path(folder) / CONFIG_FILE, {"model_cfg": description})
+        write_json(Path(folder) / CONFIG_FILE, {"model_cfg": _own(description)})
         torch.manual_seed(seed)
         try:
             return open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
         except (OSError, RuntimeError, ImportError, TypeError, ValueError, AssertionError, KeyError) as error:
             raise VestigeError(f"OpenCLIP cannot build this model: {_first_line(error)}") from error
+
+
+def build_towers(description: Architecture, *, seed: int) -> tuple[nn.Module, nn.Module, tuple[Tensor, Tensor]]:
+    """OpenCLIP's towers with fresh weights: (of pictures, of texts, mean and deviation to normalise pictures with)."""
+    model = build({**description, "custom_text": True}, seed=seed)
+    return cast(nn.Module, model.visual), cast(nn.Module, model.text), normalisation(model)
+
+
+def _own(description: Architecture) -> Architecture:
+    """What OpenCLIP knows of a description: without the towers of sound and film."""
+    return {name: own for name, own in description.items() if name not in ("audio_cfg", "video_cfg")}
 
 
 @contextmanager
@@ -66,7 +78,7 @@ def save(model: nn.Module, description: Architecture, directory: Path) -> None:
     """Write a model so that `open_clip.create_model_and_transforms("local-dir:DIRECTORY")` loads it."""
     with replacing(directory) as temporary:
         temporary.mkdir(parents=True)
-        about = {"model_cfg": description, "preprocess_cfg": preprocess_config(model)}
+        about = {"model_cfg": _own(description), "preprocess_cfg": preprocess_config(model)}
         write_json(temporary / CONFIG_FILE, about)
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary / WEIGHTS_FILE)
 
@@ -81,19 +93,6 @@ def normalisation(model: nn.Module) -> tuple[Tensor, Tensor]:
     config = preprocess_config(model)
     mean, std = torch.tensor(config["mean"]), torch.tensor(config["std"])
     return mean.view(3, 1, 1), std.view(3, 1, 1)
-
-
-def image_size(model: nn.Module) -> int:
-    """Side in pixels of the square pictures that the model sees.
-
-    Raises:
-        VestigeError: the model does not see squares.
-    """
-    size = preprocess_config(model)["size"]
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1:
-        raise VestigeError(f"the model sees pictures of {size} pixels; only squares can be trained on")
-    return int(sides.pop())
 
 
 class Tokenizer(Protocol):
@@ -151,12 +150,13 @@ class OpenCLIPEncoder:
         self._size = preprocess_config(model)["size"]
         self._tokenize = tokenizer(description)
         about = {"text": description["text_cfg"], "image": preprocess_config(model)}
-        self.preprocessing = _digest(json.dumps(about, sort_keys=True, default=str).encode())
-        weights = hashlib.blake2b(digest_size=16)
-        for name, tensor in sorted(model.state_dict().items()):
-            weights.update(name.encode())
-            weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        self.fingerprint = _digest((weights.hexdigest() + self.preprocessing).encode())
+        self.preprocessing = digest(json.dumps(about, sort_keys=True, default=str))
+        self.fingerprint = digest(weights_digest(model), self.preprocessing)
+        size = preprocess_config(model)["size"]
+        sides = {size} if isinstance(size, int) else set(size)
+        # Canvases serve models that see central squares, as those do that were trained here.
+        square = len(sides) == 1 and preprocess_config(model).get("resize_mode", "shortest") == "shortest"
+        self.inputs: Inputs = {Modality.IMAGE: PictureInput(sides.pop())} if square else {}
 
     @classmethod
     def load(cls, checkpoint: Path | str, model: str | None = None, *, device: str = "cpu") -> "OpenCLIPEncoder":
@@ -184,7 +184,7 @@ class OpenCLIPEncoder:
         built = build(description, seed=0)
         if config and model is None:
             open_clip.model.set_model_preprocess_cfg(built, preprocess_config(built) | config)
-        _fill(built, read_weights(path), path)
+        fill(built, read_weights(path), path)
         return cls(built, description, device=device)
 
     def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
@@ -199,6 +199,12 @@ class OpenCLIPEncoder:
         if sample.captions:
             prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
         return prepared
+
+    def from_canvases(self, modality: Modality, drawn: Tensor) -> Tensor:
+        if modality != Modality.IMAGE:
+            return drawn
+        mean, std = normalisation(self.model)
+        return drawn.sub(mean).div_(std)
 
     def encode_with_units(self, batch: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], dict[str, Tensor]]:
         seen: dict[str, Tensor] = {}
@@ -245,7 +251,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Raises:
+        VestigeError: weights of another architecture (names the first tensors that do not fit).
+    """
     own = model.state_dict()
     wrong = [
         f"{name}: the model has {list(own[name].shape)}, the checkpoint {list(tensor.shape)}"
@@ -276,8 +287,13 @@ def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]
         raise VestigeError(f"{folder / CONFIG_FILE}: not an OpenCLIP configuration: {_first_line(error)}") from error
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def weights_digest(model: nn.Module) -> str:
+    """Changes with any weight of the model."""
+    weights = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(name.encode())
+        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return weights.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from vestige.data.examples import Examples
 from vestige.data.views import View
 from vestige.errors import VestigeError
-from vestige.models.openclip import normalisation
 from vestige.progress import progress
 from vestige.training import checkpoints
-from vestige.training.batches import Batch, Pairs, batch_count, epoch_batches
+from vestige.training.batches import Batch, batch_count, epoch_batches
 from vestige.training.checkpoints import TrainingState
 from vestige.training.objectives import Objective
 
@@ -38,7 +38,7 @@ class TrainingConfig:
     epochs: int = 20
     """Epochs; in each, a model sees every one of its samples once."""
     batch_size: int = 128
-    """Largest number of pairs in a batch."""
+    """Largest number of samples in a batch."""
     learning_rate: float = 1e-3
     """Peak of the learning rate, after linear warm-up and before cosine decay to zero."""
     warmup_epochs: float = 2
@@ -80,7 +80,7 @@ class Estimate:
 def train_block(
     models: Mapping[str, nn.Module],
     slots: NDArray[np.int64],
-    pairs: Pairs,
+    examples: Examples,
     objective: Objective,
     config: TrainingConfig,
     *,
@@ -93,7 +93,7 @@ def train_block(
     Args:
         models: the models by name; trained in place.
         slots: the sample in every slot of every model, [M, S]; -1 for none.
-        pairs: the samples.
+        examples: the samples.
         objective: from a batch to a loss.
         config: how.
         seed: of batch order and views; all models of the block share it.
@@ -112,7 +112,7 @@ def train_block(
         advance = stack.enter_context(progress(f"training {' and '.join(states)}", total, done=first * steps))
         for epoch in range(first, config.epochs):
             losses: dict[str, list[float]] = {name: [] for name in states}
-            batches = epoch_batches(slots, pairs, View(seed, epoch), config.batch_size)
+            batches = epoch_batches(slots, examples, View(seed, epoch), config.batch_size)
             for step, batch in enumerate(batches, start=epoch * steps):
                 rate = learning_rate(config, step, steps)
                 for (name, state), rows in zip(states.items(), batch.members, strict=True):
@@ -120,7 +120,7 @@ def train_block(
                     torch.manual_seed(seed * total + step)
                     loss = _step(state, batch, rows, objective, rate, config.device)
                     if not math.isfinite(loss):
-                        seen = [pairs.keys[position] for position in map(int, batch.positions[rows.numpy()])]
+                        seen = [examples.keys[position] for position in map(int, batch.positions[rows.numpy()])]
                         raise VestigeError(_diverged(name, loss, epoch, step, seen, config))
                     losses[name].append(loss)
                 advance()
@@ -140,11 +140,16 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
 
 
 def estimate(
-    model: nn.Module, models: int, slots: NDArray[np.int64], pairs: Pairs, objective: Objective, config: TrainingConfig
+    model: nn.Module,
+    models: int,
+    slots: NDArray[np.int64],
+    examples: Examples,
+    objective: Objective,
+    config: TrainingConfig,
 ) -> Estimate:
     """What training `models` models like this one will take, from a few steps of a copy on real batches."""
     state = _state(copy.deepcopy(model), config)
-    batches = epoch_batches(slots[:1], pairs, View(0, 0), config.batch_size)
+    batches = epoch_batches(slots[:1], examples, View(0, 0), config.batch_size)
     times = []
     for _, batch in zip(range(TRIAL_STEPS + 1), batches, strict=False):
         start = time.perf_counter()
@@ -178,22 +183,21 @@ def _state(model: nn.Module, config: TrainingConfig) -> TrainingState:
 def _step(state: TrainingState, batch: Batch, rows: Tensor, objective: Objective, rate: float, device: str) -> float:
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    mean, std = normalisation(state.model)
-    images = batch.images[rows].sub_(mean).div_(std).to(device)
-    loss = objective(state.model, images, batch.tokens[rows].to(device))
+    loss = objective(state.model, batch.drawn.rows(rows), device)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     value = loss.item()
     if math.isfinite(value):
         state.optimiser.step()
         with torch.no_grad():
-            logit_scale(state.model).clamp_(0, LARGEST_LOGIT_SCALE)
+            for scale in logit_scales(state.model).values():
+                scale.clamp_(0, LARGEST_LOGIT_SCALE)
     return value
 
 
-def logit_scale(model: nn.Module) -> Tensor:
-    """The logarithm of the inverse temperature, a parameter of every CLIP."""
-    return model.get_parameter("logit_scale")
+def logit_scales(model: nn.Module) -> dict[str, Tensor]:
+    """The logarithms of the inverse temperatures by name: one of every CLIP, one a pair of modalities of `Towers`."""
+    return {name: own for name, own in model.named_parameters() if name.startswith("logit_scale")}
 
 
 def _log(directory: Path, step: int) -> SummaryWriter:
@@ -204,7 +208,8 @@ def _log(directory: Path, step: int) -> SummaryWriter:
 def _write_log(log: SummaryWriter, model: nn.Module, losses: list[float], rate: float, step: int) -> None:
     log.add_scalar("loss", float(np.mean(losses)), step)
     log.add_scalar("learning_rate", rate, step)
-    log.add_scalar("logit_scale", logit_scale(model).exp().item(), step)
+    for name, scale in logit_scales(model).items():
+        log.add_scalar(name, scale.exp().item(), step)
     log.flush()
 
 

@@ -1,0 +1,148 @@
+"""Examples: samples as the tensors a model reads, drawn from their canvases by (seed, epoch, key)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vestige.data.canvases import Canvases
+from vestige.data.inputs import FilmInput, Input, Inputs, PictureInput, SoundInput
+from vestige.data.media_views import cut_sounds, frame_choice, sound_windows
+from vestige.data.views import View, central_squares, chosen_captions, key_hashes, random_crops, resample
+from vestige.samples import Modality
+
+Tokenize = Callable[[list[str]], Tensor]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Some samples as tensors.
+
+    Attributes:
+        tensors: by modality, a row for every sample that has it: pictures float32 [n, 3, s, s] and films
+            [n, F, 3, s, s] in [0, 1], sounds [n, mels, T] in log power, texts int64 [n, context].
+        present: by modality, which of the samples have it, bool [B].
+    """
+
+    tensors: Mapping[Modality, Tensor]
+    present: Mapping[Modality, Tensor]
+
+    def rows(self, chosen: Tensor) -> "Drawn":
+        """These samples alone; `chosen` is long [b]."""
+        tensors = {}
+        for modality, own in self.present.items():
+            place = own.cumsum(0) - 1
+            tensors[modality] = self.tensors[modality][place[chosen[own[chosen]]]]
+        return Drawn(tensors, {modality: own[chosen] for modality, own in self.present.items()})
+
+
+class Examples:
+    """N samples, from which views are drawn.
+
+    Args:
+        keys: key of every sample.
+        inputs: what the model reads of each medium.
+        canvases: of each of these media.
+        sizes: by medium, the size of every original as its canvas kind gives it, [N, 2]; 0 where a sample lacks it.
+        captions: the captions of every sample; none for a sample without text.
+        tokenize: texts to token ids [n, context]; None for a model without texts.
+        policy: which caption an epoch shows (`vestige.data.views.CAPTION_POLICIES`).
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        inputs: Inputs,
+        canvases: Mapping[Modality, Canvases],
+        sizes: Mapping[Modality, NDArray[np.int64]],
+        captions: Sequence[Sequence[str]],
+        tokenize: Tokenize | None,
+        *,
+        policy: str = "first",
+    ) -> None:
+        self.keys, self.inputs = keys, inputs
+        self._hashes = key_hashes(keys)
+        self._canvases, self._sizes, self._policy = canvases, sizes, policy
+        self.present = {modality: sizes[modality][:, 0] > 0 for modality in inputs}
+        self._tokens: Tensor | None = None
+        if tokenize is not None:
+            self.counts = np.array([len(texts) for texts in captions], dtype=np.int64)
+            self._first = np.cumsum(self.counts) - self.counts
+            # Tokens are few bytes; texts are tokenised once, not once an epoch.
+            self._tokens = tokenize([text for texts in captions for text in texts])
+            self.present[Modality.TEXT] = self.counts > 0
+        self.present = {modality: self.present[modality] for modality in Modality if modality in self.present}
+
+    def draw(self, positions: NDArray[np.int64], view: View | None) -> Drawn:
+        """Samples under one view; un-augmented, with the first caption, when it is None."""
+        tensors = {modality: self.media(modality, positions, view) for modality in self.inputs}
+        if self._tokens is not None:
+            own = positions[self.present[Modality.TEXT][positions]]
+            choice = np.zeros(len(own), dtype=np.int64)
+            if view is not None:
+                choice = chosen_captions(self._policy, view, self._hashes[own], self.counts[own])
+            tensors[Modality.TEXT] = self.tokens(own, choice)
+        present = {modality: torch.from_numpy(self.present[modality][positions]) for modality in self.present}
+        return Drawn({modality: tensors[modality] for modality in present}, present)
+
+    def tokens(self, positions: NDArray[np.int64], choice: NDArray[np.int64]) -> Tensor:
+        """Token ids of one caption of each of these samples, [n, context]."""
+        assert self._tokens is not None
+        return self._tokens[torch.from_numpy(self._first[positions] + choice)]
+
+    def media(self, modality: Modality, positions: NDArray[np.int64], view: View | None) -> Tensor:
+        """One medium of those among these samples that have it."""
+        own = positions[self.present[modality][positions]]
+        if not len(own):
+            return torch.zeros(0, *_shape(self.inputs[modality]))
+        canvases = torch.from_numpy(self._canvases[modality].take(own))
+        return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self._hashes[own], view)
+
+
+def cut_views(
+    read: Input, canvases: Tensor, sizes: NDArray[np.int64], hashes: NDArray[np.uint64], view: View | None
+) -> Tensor:
+    """What a model reads of n media of one modality.
+
+    Args:
+        read: the model's input.
+        canvases: of the media, [n, ...].
+        sizes: of the originals, [n, 2].
+        hashes: of the samples' keys, [n].
+        view: None for what is not augmented.
+
+    Returns:
+        As `Drawn.tensors`.
+    """
+    match read:
+        case PictureInput(size):
+            return resample(canvases, _boxes(view, hashes, sizes, canvases.shape[-1]), size)
+        case SoundInput(frames=frames):
+            lengths = sizes[:, 0]
+            starts, gains = sound_windows(view, hashes, lengths, frames)
+            return cut_sounds(canvases, lengths, starts, gains, frames)
+        case FilmInput(frames, size):
+            choice = torch.from_numpy(frame_choice(view, hashes, canvases.shape[1], frames))
+            chosen = canvases[torch.arange(len(canvases))[:, None], choice]
+            # One box for all frames of a film: a camera does not jump.
+            boxes = _boxes(view, hashes, sizes, canvases.shape[-1]).repeat_interleave(frames, dim=0)
+            return resample(chosen.flatten(0, 1), boxes, size).unflatten(0, (len(canvases), frames))
+
+
+def _boxes(view: View | None, hashes: NDArray[np.uint64], sizes: NDArray[np.int64], side: int) -> Tensor:
+    """Boxes in pixels of the canvas, [n, 4]."""
+    boxes = central_squares(sizes) if view is None else random_crops(view, hashes, sizes)
+    return torch.from_numpy(boxes * (side / sizes)[:, [0, 1, 0, 1]])
+
+
+def _shape(read: Input) -> tuple[int, ...]:
+    match read:
+        case PictureInput(size):
+            return (3, size, size)
+        case SoundInput(frames=frames, mels=mels):
+            return (mels, frames)
+        case FilmInput(frames, size):
+            return (frames, 3, size, size)
