@@ -176,19 +176,30 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
     with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(("key", "reason"))
-        table.writerows(catalogue.skipped)
-    bad = len(catalogue.skipped)
-    if bad > config.data.max_unreadable * len(source) or bad == len(source):
+        table.writerows((*catalogue.skipped, *catalogue.lacking))
+    bad, total = len(catalogue.skipped), len(catalogue) + len(catalogue.skipped) + len(catalogue.lacking)
+    if bad > config.data.max_unreadable * total or bad == total:
         key, reason = catalogue.skipped[0]
         # Read again next time: the user is asked to mend the files.
         remove(directory / "samples")
         raise VestigeError(
-            f"{bad} of {len(source)} samples cannot be read, more than data.max_unreadable ="
+            f"{bad} of {total} samples cannot be read, more than data.max_unreadable ="
             f" {config.data.max_unreadable:g} allows; the first is {key!r}: {reason}. All are in"
             f" {directory / 'skipped.csv'}: mend them, or allow more"
         )
+    if not len(catalogue):
+        raise VestigeError(
+            f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
+            " --modalities"
+        )
     if bad:
-        console.print(f"{bad} of {len(source)} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+        console.print(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+    if catalogue.lacking:
+        console.print(
+            f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
+            f" are left out: {directory / 'skipped.csv'}",
+            highlight=False,
+        )
     return catalogue
 
 
