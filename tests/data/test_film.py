@@ -123,8 +123,8 @@ def test_display_matrices_turn_the_picture(operation):
     assert found.size == expected.size
     for x in (0.2, 0.8):
         for y in (0.2, 0.8):
-            at = int(x * found.width), int(y * found.height)
-            assert np.abs(np.subtract(found.getpixel(at), expected.getpixel(at))).max() < 20
+            at = int(y * found.height), int(x * found.width)
+            assert np.abs(np.asarray(found, int)[at] - np.asarray(expected, int)[at]).max() < 20
 
 
 def test_the_matrices_of_the_turns_are_the_operations():

@@ -80,5 +80,6 @@ def open_container(media: Path | bytes) -> Iterator[Any]:
             raise
         # Demuxers and decoders of damaged files raise whatever they stumble on.
         except Exception as error:
-            said = error.strerror if isinstance(error, av.FFmpegError) else f"{type(error).__name__}: {one_line(error)}"
+            # FFmpeg's own text without the number and the place in the library.
+            said = getattr(error, "strerror", None) or f"{type(error).__name__}: {one_line(error)}"
             raise UnreadableMedia(f"not a readable film or sound: {said}") from error

@@ -8,7 +8,6 @@ The packets of a film are read twice. The first reading notes where frames lie a
 Where packets and frames do not correspond one to one, all of the film is decoded.
 """
 
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vestige.data.containers import byte_stream, open_container
 from vestige.data.media import UnreadableMedia, decode_picture, one_line, picture_formats, upright_rgb
+from vestige.data.quiet import quiet_pillow
 from vestige.samples import Media
 
 LARGEST_FRAME = 40_000_000
@@ -66,8 +66,7 @@ def middles(length: int, count: int) -> list[int]:
 
 def _animation(media: Path | bytes, count: int) -> list[Image.Image] | None:
     """Frames of what Pillow reads; None for what it does not know."""
-    with byte_stream(media) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with byte_stream(media) as file, quiet_pillow():
         try:
             picture = Image.open(file, formats=picture_formats())
         except UnidentifiedImageError:
