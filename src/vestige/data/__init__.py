@@ -44,6 +44,10 @@ BUILT_IN: Mapping[str, str] = {
 FORMATS: Mapping[str, str] = {
     "csv": "vestige.data.tables:CaptionTable",
     "folder": "vestige.data.folder:CaptionFolder",
+    "parquet": "vestige.data.parquet:ParquetTable",
+    "coco": "vestige.data.coco:Coco",
+    "msrvtt": "vestige.data.msrvtt:MsrVtt",
+    "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 

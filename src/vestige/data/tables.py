@@ -1,36 +1,36 @@
 """Tables of picture paths and captions: OpenCLIP's csv."""
 
 import csv
+import os
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige.data.keyed import KeyIndex, RowKeys, key_hash
+from vestige.data.rows import Block, RowFile, checked_encoding, first_line
 from vestige.errors import VestigeError
 from vestige.samples import Modality, Sample
 
 SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
-# A caption may be long, but a field of megabytes is a quote that was never closed.
-csv.field_size_limit(16 * 2**20)
+CHOICES = {
+    "repeated_keys": ("error", "merge"),
+    "empty_captions": ("error", "skip"),
+    "undecodable": ("error", "skip"),
+}
 
 
-@dataclass(slots=True)
-class _Row:
-    picture: Path
-    group: str
-    captions: list[str]
-    line: int
-    objects: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class CaptionTable:
     """A table with a header, one picture and caption a row: OpenCLIP's csv (`filepath<TAB>title`).
 
     The key is the path as written in the table; relative paths are looked up from the table's folder, then from
-    the current one.
+    the current one. Rows stay on disk: in memory is their place and the hash of their key, 20 bytes a row.
 
-    Attributes:
+    Args:
         path: the table.
         image_column, caption_column: names of the columns.
         key_column: column with the key, instead of the path.
@@ -39,129 +39,194 @@ class CaptionTable:
         separator: one character or "tab"; found from the header when not given.
         repeated_keys: "error", or "merge" to take the captions of rows with one key as captions of one sample.
         empty_captions: "error", or "skip" to leave out rows with an empty caption.
+        encoding: of the table.
+        undecodable: "error", or "skip" to leave out rows whose bytes are no text in this encoding.
     """
 
-    path: Path
-    image_column: str = "filepath"
-    caption_column: str = "title"
-    key_column: str | None = None
-    group_column: str | None = None
-    objects_column: str | None = None
-    separator: str | None = None
-    repeated_keys: str = "error"
-    empty_captions: str = "error"
-    _rows: dict[str, _Row] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for option, known in (("repeated_keys", ("error", "merge")), ("empty_captions", ("error", "skip"))):
-            if getattr(self, option) not in known:
-                raise self._error(f"{option} is one of {', '.join(known)}, not {getattr(self, option)!r}")
-        if not self.path.is_file():
-            raise self._error("not a file" if self.path.exists() else "no such file")
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as lines:
-                self._read(lines)
-        except UnicodeDecodeError as error:
-            raise self._error(f"not UTF-8 (byte {error.start}): convert the file to UTF-8") from error
-        except csv.Error as error:
-            raise self._error(f"cannot be read as a table: {error}") from error
-        if not self._rows:
-            raise self._error("the table has no rows with a caption")
+    def __init__(
+        self,
+        path: Path,
+        image_column: str = "filepath",
+        caption_column: str = "title",
+        key_column: str | None = None,
+        group_column: str | None = None,
+        objects_column: str | None = None,
+        separator: str | None = None,
+        repeated_keys: str = "error",
+        empty_captions: str = "error",
+        encoding: str = "utf-8",
+        undecodable: str = "error",
+    ) -> None:
+        self._folder, self._name = str(path.parent), f"csv:{path}"
+        given = {"repeated_keys": repeated_keys, "empty_captions": empty_captions, "undecodable": undecodable}
+        for option, value in given.items():
+            if value not in CHOICES[option]:
+                raise self._error(f"{option} is one of {', '.join(CHOICES[option])}, not {value!r}")
+        if not path.is_file():
+            raise self._error("not a file" if path.exists() else "no such file")
+        encoding = checked_encoding(self._name, encoding)
+        header, begin = first_line(path, self._name, encoding)
+        sign = self._separator(header, separator)
+        columns = next(csv.reader([header], delimiter=sign), [])
+        key_column = image_column if key_column is None else key_column
+        group_column = key_column if group_column is None else group_column
+        named = {
+            "image_column": image_column,
+            "caption_column": caption_column,
+            "key_column": key_column,
+            "group_column": group_column,
+            "objects_column": objects_column,
+        }
+        at = _positions(self._name, columns, sign, named)
+        self._picture, self._caption = at["image_column"], at["caption_column"]
+        self._key, self._group, self._objects = at["key_column"], at["group_column"], at.get("objects_column")
+        self._file = RowFile(
+            path, self._name, sign, len(columns), begin, line=1, encoding=encoding, undecodable=undecodable
+        )
+        self._skip_empty, self._merge = empty_captions == "skip", repeated_keys == "merge"
+        self._empty, self._undecodable = array("q"), array("q")
+        self._starts, self._index, self._firsts = self._indexed()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._firsts)
 
     def keys(self) -> Sequence[str]:
-        return tuple(self._rows)
+        return RowKeys(self._file, self._firsts, self._key)
 
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
-        for key in keys:
-            row = self._rows[key]
-            media = {Modality.IMAGE: self._found(row.picture)}
-            yield Sample(key, row.group, media, tuple(row.captions), objects=row.objects)
+        with self._file.reading() as row:
+            for key, numbers in self._index.candidates(keys):
+                rows = [fields for fields in map(row, self._starts[numbers].tolist()) if fields[self._key] == key]
+                if not rows:
+                    raise KeyError(key)
+                yield self._sample(key, rows)
+
+    def skipped(self) -> Sequence[tuple[str, str]]:
+        """The rows left out, by their line, and why."""
+        empty = [(line, "the caption is empty") for line in self._empty]
+        no_text = [(line, f"the bytes are not {self._file.encoding}") for line in self._undecodable]
+        return [(f"line {line}", reason) for line, reason in sorted(empty + no_text)]
 
     def _error(self, message: str) -> VestigeError:
-        return VestigeError(f"csv:{self.path}: {message}")
+        return VestigeError(f"{self._name}: {message}")
 
-    def _found(self, picture: Path) -> Path:
-        beside = self.path.parent / picture
-        return beside if picture.is_absolute() or beside.exists() else picture
-
-    def _read(self, lines: Iterator[str]) -> None:
-        header = next(lines, "")
-        separator = self._separator(header)
-        columns = next(csv.reader([header], delimiter=separator), [])
-        at = self._positions(columns, separator)
-        reader = csv.reader(lines, delimiter=separator)
-        for fields in reader:
-            line = reader.line_num + 1
-            if not fields:
-                continue
-            if len(fields) != len(columns):
-                raise self._error(
-                    f"line {line} has {len(fields)} fields, the header {len(columns)}:"
-                    " quote fields that hold the separator or a line break"
-                )
-            values = {option: fields[position].strip() for option, position in at.items()}
-            self._take(values, line)
-
-    def _positions(self, columns: Sequence[str], separator: str) -> dict[str, int]:
-        """Where the columns named by this table's options stand."""
-        twice = [name for name, count in Counter(columns).items() if count > 1]
-        if twice:
-            raise self._error(f"column {twice[0]!r} stands in the header twice: rename one")
-        at: dict[str, int] = {}
-        for option in ("image_column", "caption_column", "key_column", "group_column", "objects_column"):
-            column = getattr(self, option)
-            if column is None:
-                continue
-            if column not in columns:
-                raise self._error(
-                    f"no column {column!r}; found {', '.join(map(repr, columns))} with separator"
-                    f" {SEPARATORS.get(separator, separator)}: set the option {option} (or separator)"
-                )
-            at[option] = columns.index(column)
-        return at
-
-    def _take(self, values: dict[str, str], line: int) -> None:
-        picture, caption = values["image_column"], values["caption_column"]
-        key = values.get("key_column", picture)
-        group = values.get("group_column", key)
-        for name, value in (("path", picture), ("key", key), ("group", group)):
-            if not value:
-                raise self._error(f"line {line} has no {name}: fill it in")
-        if not caption:
-            if self.empty_captions == "skip":
-                return
-            raise self._error(
-                f"line {line} ({picture}) has an empty caption: fill it in, or set the option empty_captions to skip"
-            )
-        named = values.get("objects_column", "").split(";")
+    def _sample(self, key: str, rows: Sequence[Sequence[str]]) -> Sample:
+        first, captions = rows[0], tuple(fields[self._caption] for fields in rows)
+        named = () if self._objects is None else first[self._objects].split(";")
         objects = tuple(dict.fromkeys(name.strip() for name in named if name.strip()))
-        row = self._rows.setdefault(key, _Row(Path(picture), group, [], line, objects))
-        if row.captions and self.repeated_keys == "error":
-            raise self._error(
-                f"duplicate key {key!r} in lines {row.line} and {line}: make keys unique, or set the option"
-                " repeated_keys to merge for several captions of one picture"
-            )
-        if (row.picture, row.group) != (Path(picture), group):
-            raise self._error(
-                f"lines {row.line} and {line} share the key {key!r} but not the picture or group: make keys unique"
-            )
-        row.captions.append(caption)
+        media = {Modality.IMAGE: self._found(first[self._picture])}
+        return Sample(key, first[self._group], media, captions, objects=objects)
 
-    def _separator(self, header: str) -> str:
+    def _found(self, picture: str) -> Path:
+        # Strings: making and joining `Path`s takes longer than all else about a row.
+        beside = os.path.join(self._folder, picture)  # noqa: PTH118
+        return Path(beside if os.path.exists(beside) else picture)  # noqa: PTH110
+
+    def _indexed(self) -> tuple[NDArray[np.int64], KeyIndex, NDArray[np.int64]]:
+        """Where the rows start, their index by key, and where the first row of each key starts."""
+        places, hashes, others = array("q"), array("q"), array("q")
+        for block in self._file.blocks():
+            self._undecodable.extend(block.undecodable)
+            rows, keys, others_of_rows = self._usable(block)
+            places.frombytes(block.starts[rows].tobytes())
+            hashes.extend(map(key_hash, keys))
+            others.extend(map(key_hash, others_of_rows))
+        starts = np.frombuffer(places, np.int64)
+        if not starts.size:
+            raise self._error("the table has no rows with a caption")
+        index = KeyIndex(np.frombuffer(hashes, np.int64))
+        del hashes, places
+        if not self._merge:
+            self._refuse_repeats(starts, index)
+            return starts, index, starts
+        apart = self._told_apart(starts, index.disagreeing(np.frombuffer(others, np.int64)))
+        del others
+        firsts = index.firsts()
+        firsts = np.union1d(firsts, np.array(apart, firsts.dtype)) if apart else firsts
+        return starts, index, starts if len(firsts) == len(starts) else starts[firsts]
+
+    def _usable(self, block: Block) -> tuple[NDArray[np.int64], list[str], list[str]]:
+        """The rows of a block that have a caption, their keys, and, to be merged, what rows of one key must share."""
+        pictures, captions = block.column(self._picture), block.column(self._caption)
+        keys = pictures if self._key == self._picture else block.column(self._key)
+        groups = keys if self._group == self._key else block.column(self._group)
+        for name, values in (("path", pictures), ("key", keys), ("group", groups)):
+            if not all(values):
+                line = block.lines[values.index("")]
+                raise self._error(f"line {line} has no {name}: fill it in")
+        others = list(map("\0".join, zip(keys, pictures, groups, strict=True))) if self._merge else []
+        if all(captions):
+            return np.arange(len(captions)), keys, others
+        if not self._skip_empty:
+            row = captions.index("")
+            raise self._error(
+                f"line {block.lines[row]} ({pictures[row]}) has an empty caption: fill it in, or set the option"
+                " empty_captions to skip"
+            )
+        full = np.array([bool(caption) for caption in captions])
+        self._empty.extend(block.lines[~full].tolist())
+        return np.flatnonzero(full), list(compress(keys, full)), list(compress(others, full))
+
+    def _refuse_repeats(self, starts: NDArray[np.int64], index: KeyIndex) -> None:
+        """A key in two rows is an error; two keys of one hash are none, and `samples` tells them apart."""
+        # The repetition that a reader from the top finds first.
+        for rows in sorted(index.repeats(), key=lambda rows: rows[1]):
+            with self._file.reading() as row:
+                keys = [row(start)[self._key] for start in starts[rows].tolist()]
+            if len(set(keys)) < len(keys):
+                twice = next(key for key in keys if keys.count(key) > 1)
+                same = [int(starts[number]) for number, key in zip(rows, keys, strict=True) if key == twice]
+                first, second = self._file.lines_of(same[:2])
+                raise self._error(
+                    f"duplicate key {twice!r} in lines {first} and {second}: make keys unique, or set the option"
+                    " repeated_keys to merge for several captions of one picture"
+                )
+
+    def _told_apart(self, starts: NDArray[np.int64], suspects: Iterator[list[int]]) -> list[int]:
+        """Of rows that share a hash but are not alike, the first of each key; alike in key alone is an error."""
+        found: list[int] = []
+        for numbers in suspects:
+            known: dict[str, tuple[int, str, str]] = {}
+            with self._file.reading() as row:
+                for number in numbers:
+                    fields = row(int(starts[number]))
+                    facts = number, fields[self._picture], fields[self._group]
+                    first = known.setdefault(fields[self._key], facts)
+                    if first[1:] != facts[1:]:
+                        lines = self._file.lines_of([int(starts[first[0]]), int(starts[number])])
+                        raise self._error(
+                            f"lines {lines[0]} and {lines[1]} share the key {fields[self._key]!r} but not the picture"
+                            " or group: make keys unique"
+                        )
+            found += [number for number, *_ in known.values()]
+        return found
+
+    def _separator(self, header: str, separator: str | None) -> str:
         if not header.strip():
             raise self._error("the file is empty; a header such as filepath<TAB>title is needed")
-        if self.separator is None:
+        if separator is None:
             return next((sign for sign in SEPARATORS if sign in header), "\t")
         names = {name: sign for sign, name in SEPARATORS.items()} | {r"\t": "\t"}
-        sign = names.get(self.separator, self.separator)
-        if len(sign) != 1:
-            raise self._error(f"separator is one character or 'tab', not {self.separator!r}")
+        sign = names.get(separator, separator)
+        if len(sign) != 1 or sign in '"\r\n ':
+            raise self._error(f"separator is one character or 'tab', not {separator!r}")
         if sign not in header:
             raise self._error(
                 f"separator {SEPARATORS.get(sign, sign)!r} does not occur in the header {header.strip()[:80]!r}:"
                 " leave the option separator out to have it found"
             )
         return sign
+
+
+def _positions(name: str, columns: Sequence[str], separator: str, named: dict[str, str | None]) -> dict[str, int]:
+    """Where the columns that the options name stand."""
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise VestigeError(f"{name}: column {twice[0]!r} stands in the header twice: rename one")
+    for option, column in named.items():
+        if column is not None and column not in columns:
+            raise VestigeError(
+                f"{name}: no column {column!r}; found {', '.join(map(repr, columns))} with separator"
+                f" {SEPARATORS.get(separator, separator)}: set the option {option} (or separator)"
+            )
+    return {option: columns.index(column) for option, column in named.items() if column is not None}
