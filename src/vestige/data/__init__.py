@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, str] = {
 FORMATS: Mapping[str, str] = {
     "csv": "vestige.data.tables:CaptionTable",
     "folder": "vestige.data.folder:CaptionFolder",
+    "webdataset": "vestige.data.webdataset:WebDataset",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 
