@@ -48,6 +48,7 @@ FORMATS: Mapping[str, str] = {
     "coco": "vestige.data.coco:Coco",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",
     "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
+    "webdataset": "vestige.data.webdataset:WebDataset",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 
