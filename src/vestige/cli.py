@@ -25,6 +25,7 @@ USAGE = """usage: vestige VERB ...
   run      the same for your data and model: vestige run CONFIG.yaml [--out DIR] [--training.epochs 30 ...]
   score    score samples with two checkpoints you trained, or a run with more metrics:
            vestige score RUN --metric clipmem,multimem,sslmem,unitmem
+  data     the built-in collections: vestige data list, vestige data fetch NAME
 
 `vestige VERB --help` lists the settings of a verb."""
 
@@ -150,4 +151,10 @@ def _score(arguments: Sequence[str]) -> None:
         show_scores(scored)
 
 
-VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score}
+def _data(arguments: Sequence[str]) -> None:
+    from vestige.datacli import main as data
+
+    data(arguments)
+
+
+VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score, "data": _data}
