@@ -42,9 +42,11 @@ def accepted(proposed: Iterable[str], own: Iterable[str], count: int) -> tuple[s
     for caption in proposed:
         text = "".join(sign if sign.isprintable() else " " for sign in caption)
         text = " ".join(text.split())
-        if len(fresh) < count and 0 < len(text) <= LONGEST_CAPTION and _folded(text) not in known:
+        if 0 < len(text) <= LONGEST_CAPTION and _folded(text) not in known:
             known.add(_folded(text))
             fresh.append(text)
+            if len(fresh) == count:
+                break
     return tuple(fresh)
 
 

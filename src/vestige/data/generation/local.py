@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from vestige.errors import VestigeError
 from vestige.files import digest
 
@@ -51,7 +53,16 @@ def reading(path: Path, what: str) -> Iterator[None]:
     """Turns whatever a library raises over a folder it cannot read into one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
         if os.environ.get("VESTIGE_DEBUG"):
             raise
         line = " ".join(str(error).split())

@@ -6,7 +6,7 @@ WordNet knows words and not sentences: a word in a rare sense gets synonyms of t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -93,14 +93,19 @@ class Wordnet:
             return Written(reason="no word of the caption has a synonym")
         draw = np.random.Generator(np.random.Philox(key=[int(key_hashes([sample.key])[0]), self.seed & (2**64 - 1)]))
         replaced = max(1, round(self.config.share * len(slots)))
-        captions: tuple[str, ...] = ()
-        for _ in range(_DRAWS_A_CAPTION * count):
-            chosen = sorted(draw.permutation(len(slots))[:replaced].tolist())
-            picks = [(slots[place], slots[place].words[draw.integers(len(slots[place].words))]) for place in chosen]
-            captions = accepted((*captions, _replaced(caption, picks)), sample.captions, count)
-            if len(captions) == count:
-                return Written(captions)
-        return Written(captions, f"the caption has synonyms for {len(captions)} of {count} new ones")
+
+        def draws() -> Iterator[str]:
+            for _ in range(_DRAWS_A_CAPTION * count):
+                chosen = sorted(draw.permutation(len(slots))[:replaced].tolist())
+                picks = [(slots[place], slots[place].words[draw.integers(len(slots[place].words))]) for place in chosen]
+                yield _replaced(caption, picks)
+            # Where there is little to draw from, draws repeat themselves: one word at a time, all there are.
+            singles = [(slot, word) for slot in slots for word in slot.words]
+            yield from (_replaced(caption, [singles[place]]) for place in draw.permutation(len(singles)))
+
+        captions = accepted(draws(), sample.captions, count)
+        short = f"the caption's synonyms gave {len(captions)} of {count} new captions"
+        return Written(captions, None if len(captions) == count else short)
 
     def _slots(self, caption: str) -> list[_Slot]:
         """The terms that can be replaced, each with what may stand in its place."""
