@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from vestige.data import Source
+from vestige.data import Skipping, Source
 from vestige.samples import Sample
 
 
@@ -31,6 +31,5 @@ class Adapted:
 
 
 def skipped_by(source: Source) -> Sequence[tuple[str, str]]:
-    """(key or place, reason) of the records a source left out; a source that lists none left out none."""
-    listed = getattr(source, "skipped", None)
-    return listed() if callable(listed) else ()
+    """What a source says it left out; one that says nothing left out nothing."""
+    return source.skipped() if isinstance(source, Skipping) else ()

@@ -1,4 +1,4 @@
-"""Captions by an image-to-text model from disk; the models are tiny and untrained, their files are those of real ones."""
+"""Captions by an image-to-text model from disk: tiny and untrained, in the files of real ones."""
 
 import sys
 
