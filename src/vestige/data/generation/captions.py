@@ -54,15 +54,15 @@ def _read(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
         raise VestigeError(f"{path}: {'not a file' if path.exists() else 'no such file of captions'}")
     try:
         table = read_table(path)
-        columns = {name: table[name].cast(SCHEMA.field(name).type).to_pylist() for name in SCHEMA.names[:3]}
-    except KeyError as error:
-        raise VestigeError(
-            f"{path}: captions lie in the columns key, captions, provenance; found {', '.join(table.column_names)}"
-        ) from error
+        missing = [name for name in SCHEMA.names[:3] if name not in table.column_names]
+        if missing:
+            found = ", ".join(table.column_names)
+            raise VestigeError(f"{path}: captions lie in the columns key, captions, provenance; found {found}")
+        columns = [table[name].cast(SCHEMA.field(name).type).to_pylist() for name in SCHEMA.names[:3]]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise VestigeError(f"{path}: not a Parquet table of key, captions (lists of text), provenance") from error
     entries: dict[str, tuple[tuple[str, ...], str]] = {}
-    for key, captions, provenance in zip(*columns.values(), strict=True):
+    for key, captions, provenance in zip(*columns, strict=True):
         if key is None or key in entries:
             raise VestigeError(f"{path}: {'a row has no key' if key is None else f'the key {key!r} occurs twice'}")
         texts = tuple(dict.fromkeys(text.strip() for text in captions or () if text and text.strip()))
