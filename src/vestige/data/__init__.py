@@ -44,6 +44,7 @@ BUILT_IN: Mapping[str, str] = {
 FORMATS: Mapping[str, str] = {
     "csv": "vestige.data.tables:CaptionTable",
     "folder": "vestige.data.folder:CaptionFolder",
+    "tsv": "vestige.data.captions_tsv:CaptionTsv",
     "parquet": "vestige.data.parquet:ParquetTable",
     "coco": "vestige.data.coco:Coco",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",
