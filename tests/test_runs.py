@@ -15,7 +15,7 @@ import pytest
 
 from vestige import runs
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config, to_yaml
-from vestige.data.plant import ExchangedCaptions
+from vestige.data.plant import Planted
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
@@ -46,14 +46,15 @@ def test_a_run_leaves_all_that_it_says(config, tmp_path):
     expected = ["key", "group", "role", "clipmem", "align_in", "align_out", "p_value", "q_value", "caption", "planted"]
     assert set(expected) <= set(scores.column_names)
     assert scores["key"].to_pylist() == list(design.keys)
-    planted = ExchangedCaptions.load(run / "planted.parquet")
+    planted = Planted.load(run / "planted.parquet")
+    original = {fault.key: fault.original[0] for fault in planted.faults}
     for key, role, flag, caption in zip(
         *(scores[c].to_pylist() for c in ("key", "role", "planted", "caption")), strict=True
     ):
-        assert flag == (key in planted.donor)
+        assert flag == (key in planted.captions)
         if flag:
             assert role == "candidate"
-            assert caption == planted.captions[key][0] != planted.original[key][0]
+            assert caption == planted.captions[key][0] != original[key]
     for name in design.models:
         model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{run / 'models' / name}")
         assert model.visual.image_size == (16, 16)

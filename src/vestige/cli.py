@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.text import Text
@@ -25,6 +25,9 @@ USAGE = """usage: vestige VERB ...
   run      the same for your data and model: vestige run CONFIG.yaml [--out DIR] [--training.epochs 30 ...]
   score    score samples with two checkpoints you trained, or a run with more metrics:
            vestige score RUN --metric clipmem,multimem,sslmem,unitmem
+  data     the built-in collections: vestige data list, vestige data fetch NAME
+  caption  write more captions for data that have one each:
+           vestige caption DATA --with wordnet --count 4 --out captions.parquet
 
 `vestige VERB --help` lists the settings of a verb."""
 
@@ -150,4 +153,43 @@ def _score(arguments: Sequence[str]) -> None:
         show_scores(scored)
 
 
-VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score}
+def _data(arguments: Sequence[str]) -> None:
+    from vestige.datacli import main as data
+
+    data(arguments)
+
+
+VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score, "data": _data}
+def _caption(arguments: Sequence[str]) -> None:
+    from vestige.captioning import CaptionConfig, write_captions
+
+    @dataclass(frozen=True)
+    class Arguments:
+        config: Annotated[CaptionConfig, tyro.conf.arg(name="")]
+        json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
+
+    chosen = tyro.cli(Arguments, args=_with_data(arguments), prog="vestige caption DATA")
+    _tell(write_captions(chosen.config).summary, "captions", chosen.json)
+
+
+def _with_data(arguments: Sequence[str]) -> list[str]:
+    """The samples are named without a flag: vestige caption DATA --with wordnet."""
+    return ["--data", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
+
+
+def _tell(summary: Mapping[str, Any], what: str, as_json: bool) -> None:
+    """What a pass over samples wrote: as JSON, or as a line and the commonest reasons of what is missing."""
+    if as_json:
+        print(json.dumps(dict(summary), ensure_ascii=False))
+        return
+    print(f"{summary['out']}: {summary[what]:,} {what} for {summary['samples']:,} samples, {summary['provenance']}")
+    for reason, count in [*summary["reasons"].items()][:5]:
+        print(f"  {count:,} samples with fewer: {reason}")
+
+
+VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "demo": _demo,
+    "run": _run,
+    "score": _score,
+    "caption": _caption,
+}

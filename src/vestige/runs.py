@@ -36,7 +36,7 @@ from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_ca
 from vestige.data.decoded import DecodedSource
 from vestige.data.examples import Examples
 from vestige.data.media import UnreadableMedia, decode_picture
-from vestige.data.plant import ExchangedCaptions, exchange_captions
+from vestige.data.plant import Planted, exchange_captions
 from vestige.data.subset import Subset
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingStore, embed
@@ -138,7 +138,7 @@ def open_run(directory: Path) -> OpenRun:
     if not (directory / "scores.parquet").exists():
         raise VestigeError(f"{directory}: the run is not finished: vestige run {directory / 'config.yaml'} goes on")
     design = Design.load(directory / "membership.parquet")
-    planted = ExchangedCaptions.load(directory / "planted.parquet")
+    planted = Planted.load(directory / "planted.parquet")
     source = open_source(config.data.source, **config.data.options)
     encoders = _encoders(design, config, directory)
     samples = planted.apply(Subset(source, design.keys))
@@ -176,19 +176,30 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
     with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(("key", "reason"))
-        table.writerows(catalogue.skipped)
-    bad = len(catalogue.skipped)
-    if bad > config.data.max_unreadable * len(source) or bad == len(source):
+        table.writerows((*catalogue.skipped, *catalogue.lacking))
+    bad, total = len(catalogue.skipped), len(catalogue) + len(catalogue.skipped) + len(catalogue.lacking)
+    if bad > config.data.max_unreadable * total or bad == total:
         key, reason = catalogue.skipped[0]
         # Read again next time: the user is asked to mend the files.
         remove(directory / "samples")
         raise VestigeError(
-            f"{bad} of {len(source)} samples cannot be read, more than data.max_unreadable ="
+            f"{bad} of {total} samples cannot be read, more than data.max_unreadable ="
             f" {config.data.max_unreadable:g} allows; the first is {key!r}: {reason}. All are in"
             f" {directory / 'skipped.csv'}: mend them, or allow more"
         )
+    if not len(catalogue):
+        raise VestigeError(
+            f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
+            " --modalities"
+        )
     if bad:
-        console.print(f"{bad} of {len(source)} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+        console.print(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+    if catalogue.lacking:
+        console.print(
+            f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
+            f" are left out: {directory / 'skipped.csv'}",
+            highlight=False,
+        )
     return catalogue
 
 
@@ -217,10 +228,10 @@ def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
     return design
 
 
-def _plant(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) -> ExchangedCaptions:
+def _plant(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) -> Planted:
     """Exchange captions among the candidates, or among all scored samples where a design has no candidates."""
     if path.exists():
-        return ExchangedCaptions.load(path)
+        return Planted.load(path)
     roles = design.roles()
     chosen = Role.CANDIDATE if Role.CANDIDATE in roles else Role.MIXED
     at = [sample for sample, role in enumerate(roles) if role == chosen]
@@ -235,7 +246,7 @@ def _plant(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) 
     return planted
 
 
-def planted_captions(catalogue: Catalogue, planted: ExchangedCaptions) -> list[tuple[str, ...]]:
+def planted_captions(catalogue: Catalogue, planted: Planted) -> list[tuple[str, ...]]:
     """The captions that every sample is trained on."""
     return [planted.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
 
@@ -332,7 +343,7 @@ def _score(
     stores: Mapping[str, EmbeddingStore],
     design: Design,
     catalogue: Catalogue,
-    planted: ExchangedCaptions,
+    planted: Planted,
     config: RunConfig,
     metrics: Sequence[str],
     path: Path,

@@ -10,10 +10,13 @@ from PIL import Image
 
 from vestige.data import catalogue as module
 from vestige.data import open_source
+from vestige.data.canvases import FreshCanvases, KeptCanvases, PictureCanvas
 from vestige.data.catalogue import joined_groups, open_canvases, read_catalogue
-from vestige.data.pictures import CanvasPictures, FilePictures
 from vestige.data.twemoji import Twemoji
 from vestige.errors import VestigeError
+from vestige.samples import Modality
+
+CANVAS24, CANVAS8 = ({Modality.IMAGE: PictureCanvas(side)} for side in (24, 8))
 
 
 def test_reads_all_and_lists_what_it_cannot(make_folder, tmp_path):
@@ -22,46 +25,46 @@ def test_reads_all_and_lists_what_it_cannot(make_folder, tmp_path):
     (folder / "0004.png").write_bytes((folder / "0004.png").read_bytes()[:60])
     source = open_source(f"folder:{folder}")
     (folder / "0003.png").unlink()
-    found = read_catalogue(source, tmp_path / "pass", side=24)
+    found = read_catalogue(source, tmp_path / "pass", CANVAS24)
     assert found.keys == ("0000", "0002", "0005")
     assert {key: reason.split(":")[0] for key, reason in found.skipped} == {
         "0001": "the file is empty (0 bytes)",
         "0003": "No such file or directory",
         "0004": "not a readable picture",
     }
-    assert found.sizes.tolist() == [[24, 24]] * 3
-    canvases = open_canvases(tmp_path / "pass")
-    for key, row in zip(found.keys, found.rows, strict=True):
-        np.testing.assert_array_equal(canvases[row].transpose(1, 2, 0), np.asarray(Image.open(folder / f"{key}.png")))
+    assert found.sizes[Modality.IMAGE].tolist() == [[24, 24]] * 3
+    canvases = open_canvases(source, found, tmp_path / "pass", CANVAS24)[Modality.IMAGE].take(np.arange(3))
+    for key, canvas in zip(found.keys, canvases, strict=True):
+        np.testing.assert_array_equal(canvas.transpose(1, 2, 0), np.asarray(Image.open(folder / f"{key}.png")))
 
 
 def test_identical_bytes_share_a_group(make_folder, tmp_path):
     folder = make_folder(4)
     shutil.copy(folder / "0000.png", folder / "0003.png")
-    found = read_catalogue(open_source(f"folder:{folder}"), tmp_path / "pass", side=None)
+    found = read_catalogue(open_source(f"folder:{folder}"), tmp_path / "pass", CANVAS8, keep=False)
     assert found.groups == ("0000", "0001", "0002", "0000")
 
 
 def test_a_pass_is_taken_up_where_it_was(make_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD", 2)
     source = open_source(f"folder:{make_folder(7)}")
-    whole = read_catalogue(source, tmp_path / "whole", side=8)
-    read_catalogue(source, tmp_path / "part", side=8)
+    whole = read_catalogue(source, tmp_path / "whole", CANVAS8)
+    read_catalogue(source, tmp_path / "part", CANVAS8)
     (tmp_path / "part" / "samples-00002.parquet").unlink()
-    canvases = np.load(tmp_path / "part" / "canvases.npy", mmap_mode="r+")
+    canvases = np.load(tmp_path / "part" / "canvases-image.npy", mmap_mode="r+")
     canvases[:4], canvases[4:6] = 1, 2
     canvases.flush()
-    again = read_catalogue(source, tmp_path / "part", side=8)
+    again = read_catalogue(source, tmp_path / "part", CANVAS8)
     assert (again.keys, again.groups) == (whole.keys, whole.groups)
-    redone = open_canvases(tmp_path / "part")
+    redone = np.load(tmp_path / "part" / "canvases-image.npy")
     assert (redone[:4] == 1).all()
-    np.testing.assert_array_equal(redone[4:6], open_canvases(tmp_path / "whole")[4:6])
+    np.testing.assert_array_equal(redone[4:6], np.load(tmp_path / "whole" / "canvases-image.npy")[4:6])
 
 
 def test_other_samples_are_not_mixed_in(make_folder, tmp_path):
-    read_catalogue(open_source(f"folder:{make_folder(3)}"), tmp_path / "pass", side=8)
+    read_catalogue(open_source(f"folder:{make_folder(3)}"), tmp_path / "pass", CANVAS8)
     with pytest.raises(VestigeError, match="have changed"):
-        read_catalogue(open_source(f"folder:{make_folder(4, 'more')}"), tmp_path / "pass", side=8)
+        read_catalogue(open_source(f"folder:{make_folder(4, 'more')}"), tmp_path / "pass", CANVAS8)
 
 
 @settings(deadline=None, derandomize=True)
@@ -80,13 +83,16 @@ def test_groups_are_joined_as_connected_components(pairs):
             assert (groups[i] == groups[j]) == (label[i] == label[j])
 
 
-def test_canvases_and_files_give_the_same_views(make_folder, tmp_path):
+def test_canvases_that_are_not_kept_are_made_anew_to_the_same_bits(make_folder, tmp_path):
     source = open_source(f"folder:{make_folder(5)}")
-    found = read_catalogue(source, tmp_path / "pass", side=24)
-    kept = CanvasPictures(open_canvases(tmp_path / "pass"), found.rows, found.sizes)
-    files = FilePictures(source, found.keys, found.sizes)
-    positions, boxes = np.array([4, 0, 4]), np.array([[0.0, 0, 24, 24], [2, 1, 24, 23], [1, 2, 23, 24]])
-    assert (kept.crops(positions, boxes, 16) - files.crops(positions, boxes, 16)).abs().mean() < 0.004
+    take = np.array([4, 0, 4])
+    found = {}
+    for keep, kind in ((True, KeptCanvases), (False, FreshCanvases)):
+        catalogue = read_catalogue(source, tmp_path / str(keep), CANVAS8, keep=keep)
+        canvases = open_canvases(source, catalogue, tmp_path / str(keep), CANVAS8)[Modality.IMAGE]
+        assert isinstance(canvases, kind)
+        found[keep] = canvases.take(take)
+    np.testing.assert_array_equal(found[True], found[False])
 
 
 def test_twemoji_is_what_it_says():

@@ -7,14 +7,17 @@ from safetensors.torch import load_file
 
 from vestige import designs
 from vestige.data import open_source
+from vestige.data.canvases import canvas_of
 from vestige.data.catalogue import open_canvases, read_catalogue
-from vestige.data.pictures import CanvasPictures
+from vestige.data.examples import Examples
+from vestige.data.inputs import PictureInput
 from vestige.data.views import View
 from vestige.errors import VestigeError
 from vestige.models import openclip
 from vestige.models.architectures import architecture
+from vestige.samples import Modality
 from vestige.training import checkpoints
-from vestige.training.batches import Pairs, batch_count, epoch_batches
+from vestige.training.batches import batch_count, epoch_batches
 from vestige.training.loop import TrainingConfig, estimate, learning_rate, train_block
 from vestige.training.objectives import Contrastive
 
@@ -24,20 +27,22 @@ CONFIG = TrainingConfig(epochs=4, batch_size=16, learning_rate=1e-3, warmup_epoc
 @pytest.fixture
 def data(make_folder, tmp_path, small_model):
     source = open_source(f"folder:{make_folder(60)}")
-    found = read_catalogue(source, tmp_path / "samples", side=24)
-    pictures = CanvasPictures(open_canvases(tmp_path / "samples"), found.rows, found.sizes)
+    inputs = {Modality.IMAGE: PictureInput(16)}
+    kinds = {modality: canvas_of(read) for modality, read in inputs.items()}
+    found = read_catalogue(source, tmp_path / "samples", kinds)
+    canvases = open_canvases(source, found, tmp_path / "samples", kinds)
     tokenize = openclip.tokenizer(architecture(str(small_model)))
-    pairs = Pairs(found.keys, pictures, found.captions, tokenize, policy="first", size=16)
-    return pairs, designs.roles(found.keys, found.groups, candidates=8, external=8, seed=0)
+    examples = Examples(found.keys, inputs, canvases, found.sizes, found.captions, tokenize)
+    return examples, designs.roles(found.keys, found.groups, candidates=8, external=8, seed=0)
 
 
 def models(small_model, names=("f", "g")):
     return {name: openclip.build(architecture(str(small_model)), seed=5) for name in names}
 
 
-def train(built, slots, pairs, folder, config=CONFIG, **changes):
+def train(built, slots, examples, folder, config=CONFIG, **changes):
     train_block(
-        built, slots, pairs, Contrastive(), config, seed=3,
+        built, slots, examples, Contrastive(), config, seed=3,
         checkpoint_directory=folder / "checkpoints", log_directory=folder / "log", **changes,
     )  # fmt: skip
     return built
@@ -52,14 +57,20 @@ def equal(one, other):
 
 
 def test_matched_models_see_the_same_shared_batches(data):
-    pairs, design = data
+    examples, design = data
     slots = design.slots()
     seen = {name: [] for name in "fg"}
     for epoch in range(2):
         view = View(3, epoch)
-        for batch in epoch_batches(slots, pairs, view, 16):
+        for batch in epoch_batches(slots, examples, view, 16):
             for name, rows in zip("fg", batch.members, strict=True):
-                seen[name].append((batch.positions[rows.numpy()], batch.images[rows], batch.tokens[rows]))
+                seen[name].append(
+                    (
+                        batch.positions[rows.numpy()],
+                        batch.drawn.tensors[Modality.IMAGE][rows],
+                        batch.drawn.tensors[Modality.TEXT][rows],
+                    )
+                )
     shared = np.flatnonzero(design.member.all(axis=0))
     for (f, f_images, f_tokens), (g, g_images, g_tokens) in zip(seen["f"], seen["g"], strict=True):
         assert len(f) == len(g)
@@ -76,33 +87,36 @@ def test_matched_models_see_the_same_shared_batches(data):
 
 
 def test_every_epoch_is_another_order_and_other_views(data):
-    pairs, design = data
-    one, two = (list(epoch_batches(design.slots(), pairs, View(3, e), 16)) for e in (0, 1))
+    examples, design = data
+    one, two = (list(epoch_batches(design.slots(), examples, View(3, e), 16)) for e in (0, 1))
     assert [b.positions.tolist() for b in one] != [b.positions.tolist() for b in two]
-    again = list(epoch_batches(design.slots(), pairs, View(3, 0), 16))
-    assert all(torch.equal(a.images, b.images) for a, b in zip(one, again, strict=True))
+    again = list(epoch_batches(design.slots(), examples, View(3, 0), 16))
+    assert all(
+        torch.equal(a.drawn.tensors[Modality.IMAGE], b.drawn.tensors[Modality.IMAGE])
+        for a, b in zip(one, again, strict=True)
+    )
     sizes = [len(batch.members[0]) for batch in one]
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == batch_count(design.slots(), 16)
 
 
 def test_models_in_step_are_trained_as_alone(data, small_model, tmp_path):
-    pairs, design = data
-    both = train(models(small_model), design.slots(), pairs, tmp_path / "both")
-    alone = train(models(small_model, ["g"]), design.slots()[1:], pairs, tmp_path / "alone")
+    examples, design = data
+    both = train(models(small_model), design.slots(), examples, tmp_path / "both")
+    alone = train(models(small_model, ["g"]), design.slots()[1:], examples, tmp_path / "alone")
     assert equal(weights(both["g"]), weights(alone["g"]))
     assert not equal(weights(both["f"]), weights(both["g"]))
 
 
 def test_models_of_the_same_samples_are_the_same(data, small_model, tmp_path):
-    pairs, design = data
-    twins = train(models(small_model), design.slots()[[0, 0]], pairs, tmp_path)
+    examples, design = data
+    twins = train(models(small_model), design.slots()[[0, 0]], examples, tmp_path)
     assert equal(weights(twins["f"]), weights(twins["g"]))
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path, monkeypatch):
-    pairs, design = data
-    whole = train(models(small_model), design.slots(), pairs, tmp_path / "whole")
+    examples, design = data
+    whole = train(models(small_model), design.slots(), examples, tmp_path / "whole")
     save = checkpoints.save
 
     def killed(directory, epoch, states):
@@ -113,12 +127,12 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr("vestige.training.checkpoints.save", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(models(small_model), design.slots(), pairs, tmp_path / "cut")
+            train(models(small_model), design.slots(), examples, tmp_path / "cut")
     (left,) = (tmp_path / "cut" / "checkpoints").iterdir()
     assert left.name == "epoch-00002"
     # A half-written next checkpoint is what a kill in the middle of writing leaves.
     (left.parent / ".epoch-00003.partial").mkdir()
-    resumed = train(models(small_model), design.slots(), pairs, tmp_path / "cut")
+    resumed = train(models(small_model), design.slots(), examples, tmp_path / "cut")
     assert all(equal(weights(whole[name]), weights(resumed[name])) for name in "fg")
     one, other = (
         load_file(tmp_path / way / "checkpoints" / "epoch-00004" / "f.safetensors") for way in ("whole", "cut")
@@ -129,9 +143,13 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
 def test_the_loss_falls(data, small_model, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    pairs, design = data
+    examples, design = data
     train(
-        models(small_model), design.slots(), pairs, tmp_path, TrainingConfig(epochs=8, batch_size=16, warmup_epochs=1)
+        models(small_model),
+        design.slots(),
+        examples,
+        tmp_path,
+        TrainingConfig(epochs=8, batch_size=16, warmup_epochs=1),
     )
     events = EventAccumulator(str(tmp_path / "log" / "f")).Reload()
     losses = [scalar.value for scalar in events.Scalars("loss")]
@@ -141,10 +159,10 @@ def test_the_loss_falls(data, small_model, tmp_path):
 
 
 def test_a_diverging_training_says_where(data, small_model, tmp_path):
-    pairs, design = data
+    examples, design = data
     config = TrainingConfig(epochs=4, batch_size=16, learning_rate=1e30, warmup_epochs=0)
     with pytest.raises(VestigeError) as caught:
-        train(models(small_model), design.slots(), pairs, tmp_path, config)
+        train(models(small_model), design.slots(), examples, tmp_path, config)
     message = str(caught.value)
     assert "diverged: loss nan at step" in message
     assert "samples (00" in message
@@ -158,10 +176,10 @@ def test_learning_rate_warms_up_and_falls_to_zero():
 
 
 def test_the_estimate_leaves_the_model_as_it_was(data, small_model):
-    pairs, design = data
+    examples, design = data
     (model,) = models(small_model, ["f"]).values()
     before = weights(model)
-    found = estimate(model, 2, design.slots(), pairs, Contrastive(), CONFIG)
+    found = estimate(model, 2, design.slots(), examples, Contrastive(), CONFIG)
     assert equal(before, weights(model))
     assert found.seconds > 0
     assert found.memory > 4 * sum(parameter.numel() * 4 for parameter in model.parameters())

@@ -37,7 +37,17 @@ class Skipping(Source, Protocol):
 
 
 BUILT_IN: Mapping[str, str] = {
+    "asterisk": "vestige.data.asterisk:Asterisk",
+    "emoji-fluent": "vestige.data.emoji_vendors:fluent",
+    "emoji-google": "vestige.data.emoji_vendors:google",
+    "emoji-openmoji": "vestige.data.emoji_vendors:openmoji",
+    "emoji-twemoji": "vestige.data.emoji_vendors:twemoji",
+    "emoji-vendors": "vestige.data.emoji_vendors:EmojiVendors",
+    "fashion-mnist": "vestige.data.fashion_mnist:FashionMnist",
+    "openclipart": "vestige.data.openclipart:Openclipart",
+    "tuxpaint": "vestige.data.tuxpaint:Tuxpaint",
     "twemoji": "vestige.data.twemoji:Twemoji",
+    "wesnoth": "vestige.data.wesnoth:Wesnoth",
 }
 """Built-in sources by name, as `module:class`. A class takes its options as keyword arguments, all strings."""
 
@@ -49,6 +59,7 @@ FORMATS: Mapping[str, str] = {
     "coco": "vestige.data.coco:Coco",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",
     "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
+    "webdataset": "vestige.data.webdataset:WebDataset",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 

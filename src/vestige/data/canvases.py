@@ -19,7 +19,7 @@ from PIL import Image
 
 from vestige.data import Source
 from vestige.data.inputs import FilmInput, Input, PictureInput, SoundInput
-from vestige.data.media import decode_picture
+from vestige.data.media import decode_sized
 from vestige.data.views import canvas_side
 from vestige.samples import Media, Modality
 
@@ -58,8 +58,8 @@ class PictureCanvas:
     dtype = np.uint8
 
     def make(self, medium: Media) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        picture = decode_picture(medium)
-        return _squeezed(picture, self.side), picture.size
+        found = decode_sized(medium, self.side)
+        return _squeezed(found.picture, self.side), found.size
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ _SCHEMA = pa.schema(
         "captions": pa.list_(pa.string()),
         "content": pa.string(),
         "reason": pa.string(),
+        "lacks": pa.string(),
     }
     | {f"{modality}_size": pa.list_(pa.int32(), 2) for modality in MEDIA}
 )
@@ -51,7 +52,8 @@ class Catalogue:
         captions: all captions of every sample.
         sizes: by medium the size of every original, as its canvas kind gives it, int64 [N, 2]; 0 where there is none.
         rows: position of every sample in the source, int64 [N]: its row in the canvases.
-        skipped: (key, reason) of the samples that cannot be used.
+        skipped: (key, reason) of what cannot be read, records that the source left out among them.
+        lacking: (key, what it lacks) of samples that have fewer than two of the modalities wanted.
     """
 
     keys: tuple[str, ...]
@@ -60,6 +62,7 @@ class Catalogue:
     sizes: Mapping[Modality, NDArray[np.int64]]
     rows: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
+    lacking: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -195,7 +198,7 @@ def _records(
         media = {modality: sample.media[modality] for modality in job.kinds if modality in sample.media}
         if len(media) + bool(job.text and captions) < LEAST_MODALITIES:
             lacks = [str(m) for m in job.kinds if m not in media] + ["text"] * bool(job.text and not captions)
-            return known | {"reason": f"has no {' and no '.join(lacks)}"}
+            return known | {"lacks": f"has no {' and no '.join(lacks)}"}
         try:
             for modality, medium in media.items():
                 canvas, size = job.kinds[modality].make(medium)
@@ -217,21 +220,25 @@ def _assemble(
     tables: Sequence[pa.Table], kinds: Mapping[Modality, CanvasKind], skipped: tuple[tuple[str, str], ...]
 ) -> Catalogue:
     records = pa.concat_tables(tables).to_pydict() if tables else {name: [] for name in _SCHEMA.names}
-    usable = [row for row, reason in enumerate(records["reason"]) if reason is None]
+    left_out = [reason or lacks for reason, lacks in zip(records["reason"], records["lacks"], strict=True)]
+    usable = [row for row, why in enumerate(left_out) if why is None]
     groups = joined_groups([(records["group"][row], records["content"][row]) for row in usable])
 
     def sizes(modality: Modality) -> NDArray[np.int64]:
         found = [records[f"{modality}_size"][row] or (0, 0) for row in usable]
         return np.array(found, np.int64).reshape(-1, 2)
 
-    reasons = zip(records["key"], records["reason"], strict=True)
+    def named(column: str) -> tuple[tuple[str, str], ...]:
+        return tuple((key, own) for key, own in zip(records["key"], records[column], strict=True) if own is not None)
+
     return Catalogue(
         keys=tuple(records["key"][row] for row in usable),
         groups=tuple(groups),
         captions=tuple(tuple(records["captions"][row]) for row in usable),
         sizes={modality: sizes(modality) for modality in kinds},
         rows=np.array(usable, np.int64),
-        skipped=skipped + tuple((key, reason) for key, reason in reasons if reason is not None),
+        skipped=skipped + named("reason"),
+        lacking=named("lacks"),
     )
 
 

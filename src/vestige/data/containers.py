@@ -53,6 +53,13 @@ def byte_stream(media: Path | bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
+class _Nameless:
+    """A file whose name FFmpeg cannot read anything into, such as a pattern that stands for many files."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
 @contextmanager
 def open_container(media: Path | bytes) -> Iterator[Any]:
     """An `av.container.InputContainer` over the bytes of a file; other files and addresses are out of its reach.
@@ -65,11 +72,14 @@ def open_container(media: Path | bytes) -> Iterator[Any]:
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
     with byte_stream(media) as file:
         try:
-            with av.open(file, mode="r", options=limits, metadata_errors="replace") as container:
+            with av.open(_Nameless(file), mode="r", options=limits, metadata_errors="replace") as container:
+                if not len(container.streams):
+                    raise UnreadableMedia("not a readable film or sound: it holds no tracks, as a file that was cut")
                 yield container
         except (UnreadableMedia, VestigeError):
             raise
         # Demuxers and decoders of damaged files raise whatever they stumble on.
         except Exception as error:
-            reason = f"not a readable film or sound: {type(error).__name__}: {one_line(error)}"
-            raise UnreadableMedia(reason) from error
+            # FFmpeg's own text without the number and the place in the library.
+            said = getattr(error, "strerror", None) or f"{type(error).__name__}: {one_line(error)}"
+            raise UnreadableMedia(f"not a readable film or sound: {said}") from error

@@ -8,17 +8,18 @@ The packets of a film are read twice. The first reading notes where frames lie a
 Where packets and frames do not correspond one to one, all of the film is decoded.
 """
 
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vestige.data.containers import byte_stream, open_container
 from vestige.data.media import UnreadableMedia, decode_picture, one_line, picture_formats, upright_rgb
+from vestige.data.quiet import quiet_pillow
 from vestige.samples import Media
 
 LARGEST_FRAME = 40_000_000
@@ -65,8 +66,7 @@ def middles(length: int, count: int) -> list[int]:
 
 def _animation(media: Path | bytes, count: int) -> list[Image.Image] | None:
     """Frames of what Pillow reads; None for what it does not know."""
-    with byte_stream(media) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with byte_stream(media) as file, quiet_pillow():
         try:
             picture = Image.open(file, formats=picture_formats())
         except UnidentifiedImageError:
@@ -121,7 +121,7 @@ class _Packet:
 def _film(media: Path | bytes, count: int) -> list[Image.Image]:
     with _open_film(media) as (container, stream):
         width, height, stated = stream.codec_context.width, stream.codec_context.height, stream.frames
-        exact = stream.codec_context.name not in HIDDEN_FRAMES
+        exact, reordered = stream.codec_context.name not in HIDDEN_FRAMES, stream.codec_context.has_b_frames
         packets: list[_Packet] = []
         for packet in _packets(container, stream):
             if len(packets) == MOST_PACKETS:
@@ -133,7 +133,9 @@ def _film(media: Path | bytes, count: int) -> list[Image.Image]:
     if not times:
         raise UnreadableMedia("the film has no frames")
     stamps = [time for time in times if time is not None]
-    if exact and len(set(stamps)) == len(times):
+    # Containers without times of their own (AVI) count packets, which is wrong where frames change places.
+    invented = reordered and stamps == sorted(stamps)
+    if exact and not invented and len(set(stamps)) == len(times):
         stamps.sort()
         wanted = [stamps[place] for place in middles(len(stamps), count)]
         runs = _runs(packets, set(wanted))
@@ -237,7 +239,7 @@ def _open_film(media: Path | bytes) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_cover(track: Any) -> bool:
-    return "attached_pic" in track.disposition.name
+    return bool(track.disposition & type(track.disposition).attached_pic)
 
 
 def _picture(frame: Any) -> Image.Image:
@@ -247,5 +249,25 @@ def _picture(frame: Any) -> Image.Image:
         picture = upright_rgb(Image.fromarray(frame.to_ndarray(format="rgba"), "RGBA"))
     else:
         picture = frame.to_image()
-    # Counter-clockwise, as both FFmpeg and Pillow count.
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+    return _upright(picture, frame)
+
+
+# Where the display matrix of a track sends (right, down), as (x right, y right, x down, y down).
+_TURNS = {
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
+}
+
+
+def _upright(picture: Image.Image, frame: Any) -> Image.Image:
+    for facts in frame.side_data:
+        if facts.type.name == "DISPLAYMATRIX":
+            matrix = np.frombuffer(bytes(facts), np.int32, 9)
+            turn = _TURNS.get(tuple(np.sign(matrix[[0, 1, 3, 4]]).tolist()))
+            return picture if turn is None else picture.transpose(turn)
+    return picture

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import stat
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vestige.data.quiet import quiet_pillow
 from vestige.samples import Media
 
 # Above what cameras make (100 megapixels), below what exhausts memory (RGB of this is 0.45 GB) and below Pillow's
@@ -123,11 +123,8 @@ def decode_sized(media: Media, at_least: int | None = None) -> SizedPicture:
         return SizedPicture(picture, picture.size)
     data = read_bytes(media)
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures before our own limit and of harmless oddities in metadata.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=picture_formats()) as picture:
-                return _decoded(picture, at_least)
+        with quiet_pillow(), Image.open(io.BytesIO(data), formats=picture_formats()) as picture:
+            return _decoded(picture, at_least)
     except UnreadableMedia:
         raise
     except UnidentifiedImageError as error:
@@ -176,17 +173,25 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
         return _grey_to_rgb(picture)
     if "A" in picture.getbands() or "transparency" in picture.info or picture.mode == "P":
         rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba.getchannel("A"))
+        return white
     return picture.convert("RGB")
 
 
 def _grey_to_rgb(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float grey: Pillow's own conversion clips at 255 instead of scaling."""
+    """16-bit, 32-bit and float grey: Pillow's own conversion clips at 255 instead of scaling.
+
+    16 bits are scaled by 65535; of 32 bits and floats, what is above 255 is taken for 16 bits, or scaled by its peak.
+    """
     grey = np.asarray(picture, dtype=np.float64)
     if not np.isfinite(grey).all():
         raise UnreadableMedia("the picture holds values that are not finite")
-    top = 65535.0 if grey.max() > 255 and grey.max() <= 65535 and grey.min() >= 0 else max(float(grey.max()), 255.0)
+    sixteen = picture.mode.startswith("I;16") or (255 < grey.max() <= 65535 and grey.min() >= 0)
+    top = 65535.0 if sixteen else max(float(grey.max()), 255.0)
     low = min(float(grey.min()), 0.0)
-    eight_bit = np.rint((grey - low) / (top - low) * 255).astype(np.uint8)
-    return Image.fromarray(eight_bit).convert("RGB")
+    eight_bit = np.rint((grey - low) / (top - low) * 255)
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        eight_bit[grey == clear] = 255
+    return Image.fromarray(eight_bit.astype(np.uint8)).convert("RGB")

@@ -60,6 +60,15 @@ def _read(language: str) -> tuple[Path, Mapping[str, tuple[str, ...]]]:
     return directory, {key: names for key, names in found.items() if names}
 
 
+def installed_folder() -> Path:
+    """The folder with the pictures.
+
+    Raises:
+        VestigeError: the packages are not installed; the message says how to.
+    """
+    return _read("en")[0]
+
+
 def code_points(text: str) -> str:
     """Hexadecimal code points joined by hyphens: Twemoji's file names."""
     return "-".join(f"{ord(character):x}" for character in text)

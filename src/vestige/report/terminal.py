@@ -16,7 +16,6 @@ output = Console(highlight=False, soft_wrap=True)
 
 SHOWN = 5
 CAPTION_WIDTH = 80
-RATES = ("T@1", "T@5", "I@1")
 GAPS = ("ppg", "prg", "aucg")
 
 
@@ -98,8 +97,9 @@ def _findings(summary: Mapping[str, Any]):
     if (found := summary["memorized"]) is not None:
         yield f"memorized at a false discovery rate of {found['fdr']:g}: {found['count']} of {found['of']} candidates"
     if (found := summary["retrieval"]) is not None:
+        shown_rates = [rate for rate in found["chance"] if rate.endswith(("@1", "@5"))]
         for name, rates in found["models"].items():
-            shown = ", ".join(f"{rate} {rates[rate]:.1%} (chance {found['chance'][rate]:.1%})" for rate in RATES)
+            shown = ", ".join(f"{rate} {rates[rate]:.1%} (chance {found['chance'][rate]:.1%})" for rate in shown_rates)
             yield f"retrieval of {name} among {found['n']} held-out pairs: {shown}"
 
 
