@@ -56,6 +56,7 @@ FORMATS: Mapping[str, str] = {
     "audiofolder": "vestige.data.mediafolders:AudioFolder",
     "csv": "vestige.data.tables:CaptionTable",
     "folder": "vestige.data.folder:CaptionFolder",
+    "tsv": "vestige.data.captions_tsv:CaptionTsv",
     "parquet": "vestige.data.parquet:ParquetTable",
     "coco": "vestige.data.coco:Coco",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",

@@ -57,6 +57,7 @@ class RowFile:
         quoted: whether fields may be quoted, as csv has it.
         encoding: a text encoding with ASCII's line ends, quotes and separators, see `checked_encoding`.
         undecodable: "error", or "skip" to leave out rows whose bytes are no text.
+        model: what says how many fields a row has, for messages.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class RowFile:
     quoted: bool = True
     encoding: str = "utf-8"
     undecodable: str = "error"
+    model: str = "the header"
     _stamp: tuple[int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -218,7 +220,7 @@ class RowFile:
             elif fields:
                 if len(fields) != self.width:
                     quote = "quote fields that hold the separator or a line break" if self.quoted else "mend the line"
-                    raise self.error(f"line {lines.line} has {len(fields)} fields, the header {self.width}: {quote}")
+                    raise self.error(f"line {lines.line} has {len(fields)} fields, {self.model} {self.width}: {quote}")
                 starts.append(start)
                 numbers.append(lines.line)
                 rows.append(fields)
