@@ -64,7 +64,7 @@ EMOJI_TEXT = Package(
     "emojibase-data",
     "17.0.0",
     ("package",),
-    {("package", "/data.json"): 28, ("package/meta", "groups.json"): 1},
+    {("package", "data.json"): 28, ("package/meta", "groups.json"): 1},
     7,
 )
 EMOJI_GOOGLE = Package(
