@@ -180,3 +180,16 @@ def test_the_command_line(registry, tmp_path, capsys):
 def test_refusals_of_the_command_line(capsys, arguments, said):
     assert main(["data", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_cache_folder_that_cannot_be_written(registry, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    put_asterisk(registry)
+    assert main(["data", "fetch", "asterisk", "--cache", str(tmp_path / "file" / "below")]) == 2
+    assert "cannot write to the cache folder" in capsys.readouterr().err
+    assert registry.calls() == []
+
+
+def test_the_default_source_is_installed_not_fetched(registry):
+    assert (fetch("twemoji") / "1f600.png").is_file()
+    assert registry.calls() == []
