@@ -30,6 +30,8 @@ USAGE = """usage: vestige VERB ...
   data     the built-in collections: vestige data list, vestige data fetch NAME
   caption  write more captions for data that have one each:
            vestige caption DATA --with wordnet --count 4 --out captions.parquet
+  annotate find the objects in the pictures of data with a detector of yours:
+           vestige annotate DATA --detector PATH --out objects.parquet
 
 `vestige VERB --help` lists the settings of a verb."""
 
@@ -187,6 +189,18 @@ def _caption(arguments: Sequence[str]) -> None:
     _tell(write_captions(chosen.config).summary, "captions", chosen.json)
 
 
+def _annotate(arguments: Sequence[str]) -> None:
+    from vestige.annotate import AnnotateConfig, annotate
+
+    @dataclass(frozen=True)
+    class Arguments:
+        config: Annotated[AnnotateConfig, tyro.conf.arg(name="")]
+        json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
+
+    chosen = tyro.cli(Arguments, args=_with_data(arguments), prog="vestige annotate DATA")
+    _tell(annotate(chosen.config).summary, "objects", chosen.json)
+
+
 def _with_data(arguments: Sequence[str]) -> list[str]:
     """The samples are named without a flag: vestige caption DATA --with wordnet."""
     return ["--data", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
@@ -208,4 +222,5 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "score": _score,
     "data": _data,
     "caption": _caption,
+    "annotate": _annotate,
 }
