@@ -148,10 +148,12 @@ def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
     masks = present(part.tensors)
     everywhere = torch.ones(len(part.keys), dtype=torch.bool)
     both = masks.get(a, everywhere) & masks.get(b, everywhere)
-    x, m = part.tensors, (part.heldout_means(a), part.heldout_means(b))
-    found = clip_alignment_from_means(
-        x[a][both], x[b][both], part.means(a)[both], part.means(b)[both], m[0][both], m[1][both]
-    )
+    x, mu = [part.tensors[j] for j in (a, b)], [part.means(j) for j in (a, b)]
+    held = [part.heldout_means(j) for j in (a, b)]
+    if bool(both.all()):
+        return clip_alignment_from_means(*x, *mu, *held)
+    rows = [j[both] for j in (*x, *mu)] + [m[both] if m.ndim == 2 else m for m in held]
+    found = clip_alignment_from_means(*rows)
     return found.new_full((len(both),), torch.nan).masked_scatter(both, found)
 
 
