@@ -21,13 +21,25 @@ class DataConfig:
     """Where the samples come from."""
 
     source: str = "twemoji"
-    """A built-in source (twemoji), csv:FILE, or folder:DIR."""
+    """A built-in source (twemoji, openclipart, ...), or FORMAT:LOCATION (csv:FILE, webdataset:FILES, hf:NAME, ...)."""
     options: dict[str, str] = field(default_factory=dict)
     """Options of the source, for example image_column for csv."""
+    captions: str | None = None
+    """File with more captions, as `vestige caption` writes it."""
+    objects: str | None = None
+    """File with the objects of the samples, by key: JSON, csv or Parquet, or what `vestige annotate` writes."""
+    threshold: float = 0.0
+    """Least score of an object that counts."""
+    synonyms: str | None = None
+    """File with the names of objects that mean the same."""
     max_unreadable: float = 0.05
     """Share of unreadable samples above which the run stops instead of leaving them out."""
     cache_gigabytes: float = 4.0
     """Space on disk for decoded media; a collection that needs more is decoded anew each epoch."""
+
+
+DATA_FILES = ("captions", "objects", "synonyms")
+"""Settings of `DataConfig` that are paths."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,18 @@ class PlantConfig:
 
     captions: float = 0.0
     """Candidates given one another's captions: a share below 1, or a number."""
+    image: float = 0.0
+    """Candidates given one another's picture."""
+    audio: float = 0.0
+    """Candidates given one another's sound."""
+    video: float = 0.0
+    """Candidates given one another's film."""
+    copies: float = 0.0
+    """Samples, of any role, that are there twice, byte for byte."""
+    near_copies: float = 0.0
+    """Samples that are there twice, the second time with the picture cropped, shifted or compressed anew."""
+    copy_group: Literal["own", "original"] = "own"
+    """Group of a copy: one of its own (nobody noticed), or that of the original."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +141,14 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
             found = folder / found
         return str(found.resolve())
 
-    kind, separator, location = config.data.source.partition(":")
-    source = f"{kind}:{absolute(location)}" if separator and kind in FORMATS else config.data.source
+    data = config.data
+    kind, separator, location = data.source.partition(":")
+    # A name on a hub is no path, unless a folder of that name is there.
+    named = separator and kind in FORMATS and (kind != "hf" or Path(location).expanduser().exists())
+    files = {name: absolute(own) for name in DATA_FILES if (own := getattr(data, name)) is not None}
+    data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)
     model = absolute(config.model) if config.model.endswith(".json") else config.model
-    return dataclasses.replace(config, model=model, data=dataclasses.replace(config.data, source=source))
+    return dataclasses.replace(config, model=model, data=data)
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:

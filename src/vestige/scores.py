@@ -136,10 +136,14 @@ class Metric:
 
 
 def _clipmem(part: Part) -> dict[str, Tensor]:
+    lacking = present(part.tensors) | present(part.heldout)
     for modality in (Modality.IMAGE, Modality.TEXT):
         if modality not in part.tensors:
+            raise VestigeError(f"clipmem compares pictures and texts, and the models embed no {modality}: use multimem")
+        if modality in lacking:
             raise VestigeError(
-                f"clipmem contrasts pictures with texts, and the models embed no {modality}: use multimem"
+                f"clipmem needs a picture and a text of every sample, and some lack their {modality}: use multimem,"
+                " whose column multimem_image_text is the same for those that have both"
             )
     return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
 

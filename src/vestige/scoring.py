@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 
 from vestige.data import Source
-from vestige.data.media import UnreadableMedia, encoded
+from vestige.data.media import UnreadableMedia, content_of
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingConfig, Embeddings, EmbeddingStore, JoinedEmbeddings, all_keys, embed
 from vestige.errors import VestigeError
@@ -285,8 +285,8 @@ def _no_overlap(data: Source, heldout: Source) -> None:
             )
 
 
-def _content(sample: Sample) -> list[bytes]:
+def _content(sample: Sample) -> list[str]:
     try:
-        return [encoded(medium) for medium in sample.media.values()]
+        return [content_of(medium) for medium in sample.media.values()]
     except UnreadableMedia:
         return []

@@ -169,3 +169,18 @@ class FreshCanvases:
         samples = self._source.samples([self._keys[position] for position in map(int, positions)])
         made = self._pool.map(lambda sample: self._kind.make(sample.media[self._modality])[0], samples)
         return np.stack(list(made))
+
+
+class Redirected:
+    """Canvases some of which are those of another sample.
+
+    Args:
+        canvases: those of N samples.
+        origin: whose canvas every sample has, [N].
+    """
+
+    def __init__(self, canvases: Canvases, origin: NDArray[np.int64]) -> None:
+        self._canvases, self._origin = canvases, origin
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        return self._canvases.take(self._origin[positions])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vestige.data import Skipping, Source
 from vestige.data.canvases import Canvases, CanvasKind, FreshCanvases, KeptCanvases, canvas_bytes
-from vestige.data.media import UnreadableMedia, content_hash, encoded
+from vestige.data.media import UnreadableMedia, content_of
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, read_table, replacing, write_json, write_table
 from vestige.progress import Advance, progress
@@ -35,11 +35,11 @@ _SCHEMA = pa.schema(
         "key": pa.string(),
         "group": pa.string(),
         "captions": pa.list_(pa.string()),
-        "content": pa.string(),
         "reason": pa.string(),
         "lacks": pa.string(),
     }
     | {f"{modality}_size": pa.list_(pa.int32(), 2) for modality in MEDIA}
+    | {f"{modality}_content": pa.string() for modality in MEDIA}
 )
 
 
@@ -51,6 +51,7 @@ class Catalogue:
         keys, groups: key and group of every sample; byte-identical media share a group.
         captions: all captions of every sample.
         sizes: by medium the size of every original, as its canvas kind gives it, int64 [N, 2]; 0 where there is none.
+        contents: by medium, what tells the bytes of each sample's apart, by the sample's place; those that have it.
         rows: position of every sample in the source, int64 [N]: its row in the canvases.
         skipped: (key, reason) of what cannot be read, records that the source left out among them.
         lacking: (key, what it lacks) of samples that have fewer than two of the modalities wanted.
@@ -60,6 +61,7 @@ class Catalogue:
     groups: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...]
     sizes: Mapping[Modality, NDArray[np.int64]]
+    contents: Mapping[Modality, Mapping[int, str]]
     rows: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
     lacking: tuple[tuple[str, str], ...]
@@ -205,8 +207,7 @@ def _records(
                 if modality in canvases:
                     canvases[modality][row] = canvas
                 known[f"{modality}_size"] = size
-                # The first medium tells samples apart: a drawing's twin is a twin, a shared noise is none.
-                known.setdefault("content", content_hash(encoded(medium)))
+                known[f"{modality}_content"] = content_of(medium)
         except UnreadableMedia as error:
             return {"key": sample.key, "group": sample.group, "captions": captions, "reason": str(error)}
         return known
@@ -222,7 +223,17 @@ def _assemble(
     records = pa.concat_tables(tables).to_pydict() if tables else {name: [] for name in _SCHEMA.names}
     left_out = [reason or lacks for reason, lacks in zip(records["reason"], records["lacks"], strict=True)]
     usable = [row for row, why in enumerate(left_out) if why is None]
-    groups = joined_groups([(records["group"][row], records["content"][row]) for row in usable])
+    contents = {
+        modality: {
+            place: content
+            for place, row in enumerate(usable)
+            if (content := records[f"{modality}_content"][row]) is not None
+        }
+        for modality in kinds
+    }
+    # The first medium tells samples apart: a drawing's twin is a twin, a noise that many share makes none.
+    first = [next(contents[m][place] for m in kinds if place in contents[m]) for place in range(len(usable))]
+    groups = joined_groups([(records["group"][row], own) for row, own in zip(usable, first, strict=True)])
 
     def sizes(modality: Modality) -> NDArray[np.int64]:
         found = [records[f"{modality}_size"][row] or (0, 0) for row in usable]
@@ -236,6 +247,7 @@ def _assemble(
         groups=tuple(groups),
         captions=tuple(tuple(records["captions"][row]) for row in usable),
         sizes={modality: sizes(modality) for modality in kinds},
+        contents=contents,
         rows=np.array(usable, np.int64),
         skipped=skipped + named("reason"),
         lacking=named("lacks"),

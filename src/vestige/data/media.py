@@ -81,15 +81,23 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def encoded(media: Media) -> bytes:
-    """The bytes a medium is told apart by: those of its file, or the pixels of a picture already decoded.
+def content_of(media: Media) -> str:
+    """What a medium is told apart by: a hash of its bytes, or of the pixels of a picture already decoded.
 
     Raises:
         UnreadableMedia: as `read_bytes`.
     """
     if isinstance(media, Image.Image):
-        return f"{media.mode} {media.size}".encode() + media.tobytes()
-    return read_bytes(media)
+        return content_hash(f"{media.mode} {media.size}".encode() + media.tobytes())
+    if isinstance(media, bytes):
+        return content_hash(read_bytes(media))
+    regular_file(media)
+    try:
+        # In pieces: a film may be larger than the memory.
+        with media.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise UnreadableMedia(f"{error.strerror or error}: {media}") from error
 
 
 class SizedPicture(NamedTuple):

@@ -1,0 +1,256 @@
+"""What a run trains on: its samples read through, divided among its models, and planted with faults."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vestige import designs
+from vestige.config import DataConfig, PlantConfig, RunConfig, size_of
+from vestige.data import Source, open_source
+from vestige.data.canvases import Redirected, canvas_of
+from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_catalogue
+from vestige.data.decoded import DecodedSource
+from vestige.data.examples import Examples
+from vestige.data.generation import with_captions
+from vestige.data.objects import with_objects
+from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media, together
+from vestige.data.plant.record import MEDIA
+from vestige.data.subset import Subset
+from vestige.designs import Design, Role
+from vestige.errors import VestigeError
+from vestige.files import remove, replacing
+from vestige.models.blueprint import Blueprint
+from vestige.progress import console
+from vestige.samples import Modality, Sample
+
+# Samples that are looked at to see which modalities a source has.
+PEEK = 256
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run trains on.
+
+    Attributes:
+        catalogue: the usable samples, as they were before captions and media were exchanged.
+        design: which model sees which.
+        planted: the faults.
+        captions: the captions every sample is trained on.
+        samples: the samples as they are trained on, faults and all, decoded.
+    """
+
+    catalogue: Catalogue
+    design: Design
+    planted: Planted
+    captions: Sequence[Sequence[str]]
+    samples: DecodedSource
+
+    @property
+    def examples(self) -> Examples:
+        return self.samples.examples
+
+    def external(self) -> list[str]:
+        """Keys of the samples that no model sees."""
+        roles = zip(self.design.keys, self.design.roles(), strict=True)
+        return [key for key, role in roles if role == Role.EXTERNAL]
+
+
+def open_data(config: DataConfig) -> Source:
+    """The source of a configuration, with the captions and objects that its files add.
+
+    Raises:
+        VestigeError: an unknown source, or files that are not there or do not fit it.
+    """
+    source = open_source(config.source, **config.options)
+    if config.captions is not None:
+        source = with_captions(source, Path(config.captions))
+    if config.objects is not None:
+        synonyms = None if config.synonyms is None else Path(config.synonyms)
+        source = with_objects(source, Path(config.objects), threshold=config.threshold, synonyms=synonyms)
+    return source
+
+
+def common_modalities(source: Source) -> tuple[Modality, ...]:
+    """The modalities that at least half of the samples have, judged by samples spread over the source."""
+    keys = source.keys()
+    places: list[int] = np.unique(np.linspace(0, len(keys) - 1, min(PEEK, len(keys))).astype(int)).tolist()
+    chosen = [keys[place] for place in places]
+    has = Counter(
+        modality
+        for sample in source.samples(chosen)
+        for modality in (*sample.media, *([Modality.TEXT] if any(c.strip() for c in sample.captions) else []))
+    )
+    return tuple(modality for modality in Modality if 2 * has[modality] >= len(chosen))
+
+
+def prepare(source: Source, config: RunConfig, blueprint: Blueprint, directory: Path) -> Material:
+    """Read, divide and plant, or take up what was done of that in the directory of the run.
+
+    Raises:
+        VestigeError: samples that cannot be used, sizes that do not fit, or faults that cannot be planted.
+    """
+    copies = _copies(source, config, directory / "copies.parquet")
+    source = copies.apply(source)
+    catalogue = _catalogue(source, config, blueprint, directory)
+    design = _design(catalogue, config, directory / "membership.parquet")
+    exchanged = _exchanged(catalogue, design, config, directory / "planted.parquet")
+    captions = [exchanged.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
+    examples = _examples(source, catalogue, exchanged, captions, config, blueprint, directory)
+    samples = DecodedSource(exchanged.apply(Subset(source, design.keys)), examples)
+    return Material(catalogue, design, together([copies, exchanged]), captions, samples)
+
+
+def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, directory: Path) -> Catalogue:
+    kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
+    keep = kept_bytes(source, kinds) <= config.data.cache_gigabytes * 1e9
+    text = Modality.TEXT in blueprint.modalities
+    catalogue = read_catalogue(source, directory / "samples", kinds, text=text, keep=keep)
+    with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(("key", "reason"))
+        table.writerows((*catalogue.skipped, *catalogue.lacking))
+    bad, total = len(catalogue.skipped), len(catalogue) + len(catalogue.skipped) + len(catalogue.lacking)
+    if bad > config.data.max_unreadable * total or bad == total:
+        key, reason = catalogue.skipped[0]
+        # Read again next time: the user is asked to mend the files.
+        remove(directory / "samples")
+        raise VestigeError(
+            f"{bad} of {total} samples cannot be read, more than data.max_unreadable ="
+            f" {config.data.max_unreadable:g} allows; the first is {key!r}: {reason}. All are in"
+            f" {directory / 'skipped.csv'}: mend them, or allow more"
+        )
+    if not len(catalogue):
+        raise VestigeError(
+            f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
+            " --modalities"
+        )
+    if bad:
+        console.print(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+    if catalogue.lacking:
+        console.print(
+            f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
+            f" are left out: {directory / 'skipped.csv'}",
+            highlight=False,
+        )
+    return catalogue
+
+
+def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
+    if path.exists():
+        return Design.load(path)
+    keys, groups, setting, n = catalogue.keys, catalogue.groups, config.design, len(catalogue)
+    external = size_of(setting.external, n)
+    match setting.name:
+        case "roles":
+            size = size_of(setting.candidates, n)
+            design = designs.roles(keys, groups, candidates=size, external=external, seed=config.seed)
+        case "halves":
+            design = designs.halves(keys, groups, pairs=setting.pairs, external=external, seed=config.seed)
+        case "subsets":
+            design = designs.subsets(
+                keys, groups, models=setting.models, share=setting.share, external=external, seed=config.seed
+            )
+        case "disjoint":
+            design = designs.disjoint(keys, groups, size=size_of(setting.candidates, n), seed=config.seed)
+    if not any(role == Role.EXTERNAL for role in design.roles()):
+        raise VestigeError(
+            "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
+        )
+    design.save(path)
+    return design
+
+
+def _copies(source: Source, config: RunConfig, path: Path) -> Planted:
+    """Samples that are there twice; drawn among all, before anything is divided."""
+    if path.exists():
+        return Planted.load(path)
+    counts = {near: getattr(config.plant, name) for name, near in (("copies", False), ("near_copies", True))}
+    if not any(counts.values()):
+        return Planted()
+    samples = list(source.samples(source.keys()))
+    keys, groups = [sample.key for sample in samples], [sample.group for sample in samples]
+    parts: list[Planted] = []
+    for near, count in counts.items():
+        used = {fault.donor for part in parts for fault in part.faults}
+        able = [row for row, sample in enumerate(samples) if sample.key not in used]
+        able = [row for row in able if not near or Modality.IMAGE in samples[row].media]
+        parts.append(
+            copy_samples(
+                [keys[row] for row in able],
+                [groups[row] for row in able],
+                count=size_of(count, len(samples)),
+                seed=config.seed,
+                near=near,
+                group=config.plant.copy_group,
+                taken=keys,
+            )
+        )
+    planted = together(parts)
+    planted.save(path)
+    return planted
+
+
+def _exchanged(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) -> Planted:
+    """Exchange captions or media among the candidates, or among all scored samples where there are none."""
+    if path.exists():
+        return Planted.load(path)
+    roles = design.roles()
+    chosen = Role.CANDIDATE if Role.CANDIDATE in roles else Role.MIXED
+    at = [sample for sample, role in enumerate(roles) if role == chosen]
+    planted = _drawn(catalogue, at, config.plant, config.seed)
+    planted.save(path)
+    return planted
+
+
+def _drawn(catalogue: Catalogue, at: Sequence[int], plant: PlantConfig, seed: int) -> Planted:
+    parts = [
+        exchange_captions(
+            [catalogue.keys[sample] for sample in at],
+            [catalogue.groups[sample] for sample in at],
+            [catalogue.captions[sample] for sample in at],
+            count=size_of(plant.captions, len(at)),
+            seed=seed,
+        )
+    ]
+    for modality in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO):
+        count = size_of(getattr(plant, modality), len(at))
+        if count and modality not in catalogue.contents:
+            raise VestigeError(f"plant.{modality}: the models of this run do not read {modality}: name it in modalities")
+        used = {fault.key for part in parts for fault in part.faults}
+        rest = [sample for sample in at if catalogue.keys[sample] not in used]
+        # What tells media apart stands for them: none is read again.
+        stand_ins = [
+            Sample(catalogue.keys[sample], catalogue.groups[sample], {modality: content.encode()})
+            for sample in rest
+            if (content := catalogue.contents.get(modality, {}).get(sample)) is not None
+        ]
+        parts.append(exchange_media(stand_ins, modality, count=count, seed=seed))
+    return together(parts)
+
+
+def _examples(
+    source: Source,
+    catalogue: Catalogue,
+    exchanged: Planted,
+    captions: Sequence[Sequence[str]],
+    config: RunConfig,
+    blueprint: Blueprint,
+    directory: Path,
+) -> Examples:
+    kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
+    canvases = open_canvases(source, catalogue, directory / "samples", kinds)
+    sizes = dict(catalogue.sizes)
+    row = {key: place for place, key in enumerate(catalogue.keys)}
+    for modality in kinds:
+        origin = np.arange(len(catalogue))
+        for fault in exchanged.faults:
+            if fault.kind in MEDIA and fault.kind == str(modality) and fault.donor is not None:
+                origin[row[fault.key]] = row[fault.donor]
+        canvases[modality] = Redirected(canvases[modality], origin)
+        sizes[modality] = sizes[modality][origin]
+    tokenizer, policy = blueprint.tokenizer, config.training.captions
+    return Examples(catalogue.keys, blueprint.inputs, canvases, sizes, captions, tokenizer, policy=policy)
