@@ -160,6 +160,8 @@ def _data(arguments: Sequence[str]) -> None:
 
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score, "data": _data}
+
+
 def _caption(arguments: Sequence[str]) -> None:
     from vestige.captioning import CaptionConfig, write_captions
 
