@@ -57,3 +57,83 @@ def encoder_decoder(folder: Path) -> Path:
     transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def yolos(folder: Path) -> Path:
+    """A detector of three classes."""
+    torch.manual_seed(0)
+    names = {0: "square", 1: "disc", 2: "cross"}
+    config = transformers.YolosConfig(
+        **_small(image_size=[16, 16], patch_size=8, num_detection_tokens=4), id2label=names
+    )
+    model = transformers.YolosForObjectDetection(config)
+    # Untrained, its scores would all be the same.
+    for layer in model.class_labels_classifier.layers:
+        torch.nn.init.normal_(layer.weight)
+    model.save_pretrained(folder)
+    transformers.YolosImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
+def _letters() -> transformers.CLIPTokenizer:
+    """CLIP's tokenizer, reading letter by letter."""
+    signs = ["<|startoftext|>", "<|endoftext|>", *"abcdefghijklmnopqrstuvwxyz"]
+    vocabulary = {sign: number for number, sign in enumerate([*signs, *(f"{sign}</w>" for sign in signs[2:])])}
+    return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16)
+
+
+def owlvit(folder: Path) -> Path:
+    """A detector that looks for what it is told."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _letters()
+    signs = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    text = _small(vocab_size=len(tokenizer), max_position_embeddings=16, bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    config = transformers.OwlViTConfig(
+        text_config=text, vision_config=_small(image_size=16, patch_size=8), projection_dim=16
+    )
+    transformers.OwlViTForObjectDetection(config).save_pretrained(folder)
+    pictures = transformers.OwlViTImageProcessor(size={"height": 16, "width": 16})
+    transformers.OwlViTProcessor(pictures, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def diffusion(folder: Path) -> Path:
+    """A Stable Diffusion of a few thousand parameters."""
+    import diffusers
+
+    torch.manual_seed(0)
+    tokenizer = _letters()
+    text = transformers.CLIPTextConfig(
+        **_small(vocab_size=len(tokenizer), max_position_embeddings=16, projection_dim=16),
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    unet = diffusers.UNet2DConditionModel(
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        sample_size=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
+    autoencoder = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+    )
+    diffusers.StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=transformers.CLIPTextModel(text),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=diffusers.DDIMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vestige.embeddings import EmbeddingConfig, EmbeddingStore, TensorEmbeddings
     from vestige.errors import VestigeError
     from vestige.models import Encoder
+    from vestige.models.blueprint import load_encoder
     from vestige.models.callables import CallableEncoder
     from vestige.models.openclip import OpenCLIPEncoder
     from vestige.recovery import RecoveryConfig
@@ -45,6 +46,7 @@ __all__ = [
     "VestigeError",
     "execute",
     "load_config",
+    "load_encoder",
     "open_source",
     "score",
     "score_embeddings",
@@ -76,6 +78,7 @@ _HOMES = {
     "VestigeError": "vestige.errors",
     "execute": "vestige.runs",
     "load_config": "vestige.config",
+    "load_encoder": "vestige.models.blueprint",
     "open_source": "vestige.data",
     "score": "vestige.scoring",
     "score_embeddings": "vestige.scoring",

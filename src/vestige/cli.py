@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +23,15 @@ DEBUG = "VESTIGE_DEBUG"
 USAGE = """usage: vestige VERB ...
 
   demo     train two small models on emoji and show what one of them memorized
-  run      the same for your data and model: vestige run CONFIG.yaml [--out DIR] [--training.epochs 30 ...]
+  run      the same for your data and model: vestige run --data SOURCE [--out DIR] [--training.epochs 30 ...],
+           or vestige run CONFIG.yaml
   score    score samples with two checkpoints you trained, or a run with more metrics:
            vestige score RUN --metric clipmem,multimem,sslmem,unitmem
   data     the built-in collections: vestige data list, vestige data fetch NAME
   caption  write more captions for data that have one each:
            vestige caption DATA --with wordnet --count 4 --out captions.parquet
+  annotate find the objects in the pictures of data with a detector of yours:
+           vestige annotate DATA --detector PATH --out objects.parquet
 
 `vestige VERB --help` lists the settings of a verb."""
 
@@ -102,18 +106,32 @@ def _demo(arguments: Sequence[str]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    from vestige.config import RunConfig, anchored, load_config
+    from vestige.config import DataConfig, RunConfig, anchored, load_config
 
     if not arguments or arguments[0] in {"-h", "--help"}:
-        messages.print("usage: vestige run CONFIG.yaml [--out DIR] [settings]", highlight=False)
-        _configured_run("vestige run CONFIG.yaml", RunConfig(), Path("runs/NAME"), ["--help"])
+        messages.print("usage: vestige run CONFIG.yaml | --data SOURCE [--out DIR] [settings]", highlight=False)
+        _configured_run("vestige run", RunConfig(), Path("runs/NAME"), ["--help"])
+    if arguments[0] == "--data":
+        if len(arguments) < 2:
+            raise VestigeError("name the samples after --data: twemoji, csv:FILE, webdataset:FILES, ...")
+        source = arguments[1]
+        _configured_run(
+            "vestige run", RunConfig(data=DataConfig(source=source)), Path("runs") / _name_of(source), arguments[2:]
+        )
+        return
     if arguments[0].startswith("-"):
-        raise VestigeError(f"vestige run takes a configuration file first, found {arguments[0]!r}")
+        raise VestigeError(f"vestige run takes a configuration file or --data SOURCE first, found {arguments[0]!r}")
     path = Path(arguments[0])
     # A configuration that lies in its run's folder is that run, taken up again; another gets a folder of its name.
     beside = (path.parent / "environment.json").exists()
     out = path.parent if beside else Path("runs") / path.stem
     _configured_run(f"vestige run {path}", anchored(load_config(path), path.parent), out, arguments[1:])
+
+
+def _name_of(source: str) -> str:
+    """A name for a run over a source: that of a built-in one, or of the file or folder."""
+    kind, separator, location = source.partition(":")
+    return re.sub(r"[^\w.-]+", "-", Path(location).name.partition(".")[0]).strip("-.") or kind if separator else kind
 
 
 def _configured_run(program: str, default, out: Path, arguments: Sequence[str]) -> None:
@@ -159,9 +177,6 @@ def _data(arguments: Sequence[str]) -> None:
     data(arguments)
 
 
-VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"demo": _demo, "run": _run, "score": _score, "data": _data}
-
-
 def _caption(arguments: Sequence[str]) -> None:
     from vestige.captioning import CaptionConfig, write_captions
 
@@ -172,6 +187,18 @@ def _caption(arguments: Sequence[str]) -> None:
 
     chosen = tyro.cli(Arguments, args=_with_data(arguments), prog="vestige caption DATA")
     _tell(write_captions(chosen.config).summary, "captions", chosen.json)
+
+
+def _annotate(arguments: Sequence[str]) -> None:
+    from vestige.annotate import AnnotateConfig, annotate
+
+    @dataclass(frozen=True)
+    class Arguments:
+        config: Annotated[AnnotateConfig, tyro.conf.arg(name="")]
+        json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
+
+    chosen = tyro.cli(Arguments, args=_with_data(arguments), prog="vestige annotate DATA")
+    _tell(annotate(chosen.config).summary, "objects", chosen.json)
 
 
 def _with_data(arguments: Sequence[str]) -> list[str]:
@@ -193,5 +220,7 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "demo": _demo,
     "run": _run,
     "score": _score,
+    "data": _data,
     "caption": _caption,
+    "annotate": _annotate,
 }

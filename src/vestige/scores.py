@@ -26,7 +26,8 @@ from vestige.metrics import (
     cross_modal_consistency_from_means,
     heldout_mean,
     memorization,
-    multimem_heldout_se,
+    multimem_heldout_se_from_spread,
+    multimem_heldout_spread,
     null_p_values,
 )
 from vestige.samples import Modality
@@ -102,9 +103,10 @@ class Part:
         return self.tensors.get(f"{modality}_mean", self.tensors[modality])
 
     def heldout_means(self, modality: Modality) -> Tensor:
-        """m: the mean over the held-out set without the sample itself; [n, d]."""
+        """m: the mean over the held-out set, [d]; without the sample itself, [n, d], where some lie in the set."""
         held = self.heldout[modality]
-        return heldout_mean(held, index=self.index, present=present(self.heldout).get(modality))
+        index = self.index if bool((self.index >= 0).any()) else None
+        return heldout_mean(held, index=index, present=present(self.heldout).get(modality))
 
 
 def present(shard: Shard) -> dict[Modality, Tensor]:
@@ -146,10 +148,12 @@ def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
     masks = present(part.tensors)
     everywhere = torch.ones(len(part.keys), dtype=torch.bool)
     both = masks.get(a, everywhere) & masks.get(b, everywhere)
-    x, m = part.tensors, (part.heldout_means(a), part.heldout_means(b))
-    found = clip_alignment_from_means(
-        x[a][both], x[b][both], part.means(a)[both], part.means(b)[both], m[0][both], m[1][both]
-    )
+    x, mu = [part.tensors[j] for j in (a, b)], [part.means(j) for j in (a, b)]
+    held = [part.heldout_means(j) for j in (a, b)]
+    if bool(both.all()):
+        return clip_alignment_from_means(*x, *mu, *held)
+    rows = [j[both] for j in (*x, *mu)] + [m[both] if m.ndim == 2 else m for m in held]
+    found = clip_alignment_from_means(*rows)
     return found.new_full((len(both),), torch.nan).masked_scatter(both, found)
 
 
@@ -181,16 +185,12 @@ def _multimem(part: Part) -> dict[str, Tensor]:
 
 def _multimem_error(heldout: Sequence[Shard]) -> HeldoutError:
     held = [{m: shard[m].float() for m in Modality if m in shard} for shard in heldout]
+    spread = multimem_heldout_spread(held, heldout_present=present(heldout[0]))
 
     def error(parts: Sequence[Part], weights: Tensor) -> Tensor:
         own = [{m: part.tensors[m].float() for m in part.modalities()} for part in parts]
-        return multimem_heldout_se(
-            own,
-            held,
-            weights,
-            present=present(parts[0].tensors),
-            heldout_present=present(heldout[0]),
-            heldout_index=parts[0].index,
+        return multimem_heldout_se_from_spread(
+            own, spread, weights, present=present(parts[0].tensors), heldout_index=parts[0].index
         )
 
     return error

@@ -38,7 +38,8 @@ def table_in_shards(
         keys: the samples.
         schema: of the table.
         shard: samples a shard.
-        records: rows of a shard, in its order; must be a function of the keys and of the settings alone.
+        records: rows of a shard, one a sample with its `key`, in its order; must be a function of the keys and of the
+            settings alone.
 
     Raises:
         VestigeError: keys occur twice, or there is a file, or a part of one, of other samples or settings.
@@ -62,7 +63,10 @@ def table_in_shards(
     with progress(label, len(keys), done=done) as advance:
         for part, path in zip(shards, paths, strict=True):
             if not path.exists():
-                write_table(path, pa.Table.from_pylist(list(records(part)), schema=schema))
+                rows = list(records(part))
+                if [row["key"] for row in rows] != list(part):
+                    raise ValueError(f"{label}: the rows of a shard are not those of its samples")
+                write_table(path, pa.Table.from_pylist(rows, schema=schema))
                 advance(len(part))
     table = pa.concat_tables([schema.empty_table(), *(read_table(path) for path in paths)])
     write_table(out, table.replace_schema_metadata({ABOUT: json.dumps(asked).encode()}))

@@ -113,3 +113,13 @@ def test_files_and_options_that_are_not_there(tmp_path):
 def test_an_unknown_source_names_the_known_and_guesses(tmp_path):
     assert "twemoji" in refused("imagenet")
     assert f"try folder:{tmp_path}" in refused(str(tmp_path))
+
+
+def test_guesses_by_what_a_path_holds(tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "0.tar").touch()
+    (tmp_path / "labelled").mkdir()
+    (tmp_path / "labelled" / "metadata.csv").touch()
+    assert f"try webdataset:{tmp_path}/shards" in refused(f"{tmp_path}/shards")
+    assert f"try webdataset:{tmp_path}/shards/0.tar" in refused(f"{tmp_path}/shards/0.tar")
+    assert f"try imagefolder:{tmp_path}/labelled" in refused(f"{tmp_path}/labelled")

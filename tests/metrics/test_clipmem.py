@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metrics.cases import same, unit
 from oracles import clipmem as oracle
-from vestige.metrics import clip_alignment, clip_alignment_from_means, heldout_mean
+from vestige.metrics import blocks, clip_alignment, clip_alignment_from_means, heldout_mean
 
 some = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)
@@ -169,3 +169,31 @@ def test_refuses_wrong_indices_and_means() -> None:
         heldout_mean(heldout_image, present=torch.zeros(4, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"heldout_present: expected bool, found int64"):
         heldout_mean(heldout_image, present=torch.zeros(4).long())
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 7, 100])
+def test_blocks_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch, rows: int, augment: bool) -> None:
+    """Samples and held-out set in blocks of one row, of some that do not divide them, and all at once."""
+    inputs = tensors(3, 11, 8, 4)
+    views = {"image_views": unit(8, 11, 3, 4), "text_views": unit(9, 11, 2, 4)}
+    index = torch.arange(11) % 9 - 1
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", rows * 3 * 4 * 8)
+    found = clip_alignment(*inputs, **views, heldout_index=index, augment_heldout_terms=augment)
+    same(found, oracle.clip_alignment(*inputs, *views.values(), index, augment))
+    monkeypatch.setattr(blocks, "FEW_CROSSINGS", 0)
+    again = clip_alignment(*inputs, **views, heldout_index=index, augment_heldout_terms=augment)
+    same(again, found.tolist())
+
+
+@pytest.mark.parametrize("row", [0, 4, 9])
+@pytest.mark.parametrize("spoilt", ["image", "text", "heldout_image", "heldout_text", "image_views"])
+def test_every_block_is_checked(monkeypatch: pytest.MonkeyPatch, row: int, spoilt: str) -> None:
+    """A bad row is found wherever it lies."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 3 * 4 * 8)
+    inputs = dict(zip(("image", "text", "heldout_image", "heldout_text"), tensors(3, 10, 10, 4), strict=True))
+    inputs["image_views"] = unit(8, 10, 2, 4)
+    inputs[spoilt] = inputs[spoilt].clone()
+    inputs[spoilt][row] *= 3
+    with pytest.raises(ValueError, match=rf"^{spoilt}: expected unit norm, found 3"):
+        clip_alignment(**inputs)

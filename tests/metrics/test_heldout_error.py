@@ -10,7 +10,15 @@ from torch import Tensor
 
 from metrics.cases import mask, numbers, same, unit
 from oracles import clipmem, multimem
-from vestige.metrics import clip_heldout_se, contrast_weights, heldout_standard_error, multimem_heldout_se
+from vestige.metrics import (
+    clip_heldout_se,
+    contrast_weights,
+    heldout_standard_error,
+    multimem_heldout_se,
+    multimem_heldout_se_from_spread,
+    multimem_heldout_spread,
+)
+from vestige.metrics.multimem import Variant
 
 NAMES = ("image", "text", "audio")
 some = settings(max_examples=40, deadline=None, derandomize=True)
@@ -178,3 +186,47 @@ def test_refusals() -> None:
         multimem_heldout_se([{"image": x[0], "text": 2 * x[0]}], rest, weight)
     with pytest.raises(ValueError, match=r"^variant: expected one of"):
         multimem_heldout_se(own, rest, weight, variant="all")
+
+
+@some
+@given(seed=seeds, m=st.integers(1, 2), n=st.integers(1, 3), h=st.integers(2, 5), v=st.integers(1, 3))
+def test_clip_score_with_augmented_held_out_terms(seed: int, m: int, n: int, h: int, v: int) -> None:
+    """The means over views take the place of x; without views, and without the option, x stays."""
+    inputs = [unit(seed + k, m, rows, 3) for k, rows in enumerate((n, n, h, h))]
+    means = [unit(seed + k, m, n, v, 3).mean(2) for k in (20, 21)]
+    weight = numbers(seed + 9, m, n)
+    views = {"image_mean": means[0], "text_mean": means[1]}
+    expected = clipmem.score_standard_error(*means, *inputs[2:], weight)
+    same(clip_heldout_se(*inputs, weight, **views, augment_heldout_terms=True), expected)
+    plain = clipmem.score_standard_error(*inputs, weight)
+    same(clip_heldout_se(*inputs, weight, **views), plain)
+    same(clip_heldout_se(*inputs, weight, augment_heldout_terms=True), plain)
+
+
+@pytest.mark.parametrize("variant", ["cmc", "pairwise", "mean_pair"])
+def test_the_held_out_side_is_made_once(variant: Variant) -> None:
+    """Samples shard by shard against one spread, missing modalities included."""
+    own = [{j: unit(7 * k + 50 * c, 9, 4) for k, j in enumerate(NAMES)} for c in range(2)]
+    heldout = [{j: unit(3 + 7 * k + 50 * c, 7, 4) for k, j in enumerate(NAMES)} for c in range(2)]
+    present, lacking = {"text": mask(5, 9)}, {"audio": mask(6, 7)}
+    weight, index = numbers(9, 2, 9), torch.arange(9) % 8 - 1
+    whole = multimem_heldout_se(
+        own, heldout, weight, present=present, heldout_present=lacking, heldout_index=index, variant=variant
+    )
+    spread = multimem_heldout_spread(heldout, heldout_present=lacking, variant=variant)
+    for rows in (slice(0, 4), slice(4, 9)):
+        found = multimem_heldout_se_from_spread(
+            [{j: x[rows] for j, x in group.items()} for group in own],
+            spread,
+            weight[:, rows],
+            present={"text": present["text"][rows]},
+            heldout_index=index[rows],
+            variant=variant,
+        )
+        same(found, whole[rows].tolist())
+    other = multimem_heldout_spread(heldout[:1], variant=variant)
+    with pytest.raises(ValueError, match=r"^heldout: expected \d+ dimensions in all models"):
+        multimem_heldout_se_from_spread(own, other, weight, variant=variant)
+    x, h = [own[0]["image"]], [heldout[0]["image"]]
+    with pytest.raises(ValueError, match=r"^image_mean: expected 1 models, found 2"):
+        clip_heldout_se(x, x, h, h, torch.ones(1), image_mean=x * 2, augment_heldout_terms=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from metrics.cases import mask, same, unit
 from oracles import multimem as oracle
 from vestige.metrics import (
+    blocks,
     clip_alignment,
     cross_modal_consistency,
     cross_modal_consistency_from_means,
@@ -236,3 +237,26 @@ def test_other_refusals() -> None:
         rank_modalities(torch.zeros(3), {})
     with pytest.raises(ValueError, match=r"^without\[text\]: expected \[N\] = \[3\], found \[4\]"):
         rank_modalities(torch.zeros(3), {"text": torch.zeros(4)})
+
+
+@pytest.mark.parametrize("variant", ["cmc", "pairwise", "mean_pair"])
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_blocks_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch, rows: int, variant: str) -> None:
+    """Samples in blocks that do not divide them, some in the held-out set, some lacking a modality."""
+    own, heldout = group(3, 3, 11, 4), group(103, 3, 8, 4)
+    views = {j: unit(203 + k, 11, 2, 4) for k, j in enumerate(own) if k}
+    index = torch.arange(11) % 9 - 1
+    pairs = oracle.pairs(own, heldout, views, index, {j: torch.ones(8).bool() for j in own})
+    expected = {
+        "cmc": oracle.cmc(own, heldout, views, index, {j: torch.ones(8).bool() for j in own}),
+        "pairwise": [math.fsum(p[i] for p in pairs.values()) / 2 for i in range(11)],
+        "mean_pair": [math.fsum(p[i] for p in pairs.values()) / 3 for i in range(11)],
+    }
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", rows * 2 * 4 * 8)
+    same(
+        cross_modal_consistency(own, heldout, views=views, heldout_index=index, variant=variant),
+        expected[variant],
+    )
+    found = pair_alignments(own, heldout, views=views, heldout_index=index)
+    for pair, values in pairs.items():
+        same(found[pair], values)

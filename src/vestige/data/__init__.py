@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,7 @@ BUILT_IN: Mapping[str, str] = {
 """Built-in sources by name, as `module:class`. A class takes its options as keyword arguments, all strings."""
 
 FORMATS: Mapping[str, str] = {
+    "audiofolder": "vestige.data.mediafolders:AudioFolder",
     "csv": "vestige.data.tables:CaptionTable",
     "folder": "vestige.data.folder:CaptionFolder",
     "tsv": "vestige.data.captions_tsv:CaptionTsv",
@@ -60,6 +62,9 @@ FORMATS: Mapping[str, str] = {
     "datacomp": "vestige.data.datacomp:DataComp",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",
     "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
+    "hf": "vestige.data.hub:HuggingFace",
+    "imagefolder": "vestige.data.mediafolders:ImageFolder",
+    "videofolder": "vestige.data.mediafolders:VideoFolder",
     "webdataset": "vestige.data.webdataset:WebDataset",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
@@ -88,9 +93,21 @@ def open_source(name: str, **options: str) -> Source:
 def _guesses(name: str) -> Iterator[str]:
     path = Path(name)
     if path.is_dir():
-        yield "folder"
+        yield _folder_kind(path)
+    elif path.suffix.lower() == ".tar" or name.endswith((".tar.gz", ".tgz")):
+        yield "webdataset"
     elif path.suffix.lower() in {".csv", ".tsv", ".txt"}:
         yield "csv"
+
+
+def _folder_kind(folder: Path) -> str:
+    """The format that a folder looks like."""
+    names = {entry.name for entry in islice(folder.iterdir(), 10_000)}
+    if any(name.endswith(".tar") for name in names):
+        return "webdataset"
+    if names & {"dataset_info.json", "dataset_dict.json"} or any(name.endswith(".parquet") for name in names):
+        return "hf"
+    return "imagefolder" if any(name.startswith("metadata.") for name in names) else "folder"
 
 
 def _configured(home: str, name: str, options: Mapping[str, str], *location: Path) -> Source:

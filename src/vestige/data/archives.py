@@ -1,7 +1,9 @@
 """Packages unpacked without their package managers: .deb, .tgz and .whl. Only the parts asked for, never outside."""
 
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,15 +32,22 @@ def unpack(archive: Path, parts: Sequence[str], folder: Path) -> None:
     kinds: dict[str, Callable[[Path, Sequence[str], Path], None]] = {".deb": _deb, ".tgz": _tgz, ".whl": _wheel}
     if archive.suffix not in kinds:
         raise VestigeError(f"{archive.name}: not a package of a known kind ({', '.join(kinds)})")
-    try:
+    with _refusing(archive):
         kinds[archive.suffix](archive, parts, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+
+
+@contextmanager
+def _refusing(archive: Path) -> Iterator[None]:
+    """Say of a damaged or hostile package in one line that it is."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise VestigeError(f"{archive.name}: the package cannot be unpacked: {error}; fetch it again") from error
 
 
 def deb_control(archive: Path) -> dict[str, str]:
     """The fields of a Debian package's control file: Package, Version, ..."""
-    with _deb_tar(archive, "control.tar") as tar:
+    with _refusing(archive), _deb_tar(archive, "control.tar") as tar:
         for member in tar:
             if PurePosixPath(member.name).name == "control" and member.isfile():
                 text = tar.extractfile(member)

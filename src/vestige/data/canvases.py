@@ -58,7 +58,7 @@ class PictureCanvas:
     dtype = np.uint8
 
     def make(self, medium: Media) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        found = decode_sized(medium, self.side)
+        found = decode_sized(medium, 2 * self.side)
         return _squeezed(found.picture, self.side), found.size
 
 

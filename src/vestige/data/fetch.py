@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from vestige.data.archives import deb_control, unpack
-from vestige.data.cache import cache_folder, file_names, find, package_folder
+from vestige.data.cache import VARIABLE, cache_folder, file_names, find, package_folder
 from vestige.data.packages import COLLECTIONS, Client, Package
 from vestige.errors import VestigeError
 from vestige.files import remove
@@ -54,7 +54,13 @@ def _twemoji() -> Path:
 
 
 def _fetched(package: Package, cache: Path) -> Path:
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache).close()
+    except OSError as error:
+        raise VestigeError(
+            f"cannot write to the cache folder {cache} ({error.strerror}): name another one with --cache or ${VARIABLE}"
+        ) from error
     with FileLock(cache / f".{package.client}-{package.name.replace('/', '-')}.lock"):
         # Another process may have fetched it while this one waited.
         found = find(package, cache)

@@ -64,7 +64,7 @@ EMOJI_TEXT = Package(
     "emojibase-data",
     "17.0.0",
     ("package",),
-    {("package", "/data.json"): 28, ("package/meta", "groups.json"): 1},
+    {("package", "data.json"): 28, ("package/meta", "groups.json"): 1},
     7,
 )
 EMOJI_GOOGLE = Package(
@@ -111,7 +111,7 @@ VENDORS: Mapping[str, Package] = {
 
 COLLECTIONS: Mapping[str, Collection] = {
     "openclipart": Collection(
-        "8,056 drawings with titles, descriptions and tags, many of them wrong",
+        "8,055 drawings with titles, descriptions and tags, some naturally wrong",
         "Open Clip Art Library and its artists: public domain",
         (OPENCLIPART_PNG, OPENCLIPART_SVG),
     ),
@@ -134,12 +134,12 @@ COLLECTIONS: Mapping[str, Collection] = {
         (FASHION_MNIST,),
     ),
     "tuxpaint": Collection(
-        "950 stamps with captions and spoken descriptions in 13 languages",
+        "950 stamps with captions in 77 languages, spoken in up to 13",
         "Tux Paint stamps, Bill Kendrick and contributors: GPL 2",
         (TUXPAINT,),
     ),
     "wesnoth": Collection(
-        "units of a game: portrait, description, animation and sound; small",
+        "204 units of a game: portrait, description, animation and sound (681 animations); small",
         "The Battle for Wesnoth Project: GPL 2 or later, parts CC BY-SA 4.0",
         (WESNOTH,),
     ),

@@ -16,7 +16,10 @@ _FOREIGN = re.compile(rb"<(?:\w+:)?(?:image|feImage)\b[^>]*?href\s*=\s*[\"'](?!\
 
 
 def rasterised(path: Path, scale: float = 1.0) -> Media:
-    """The drawing as a PNG, kept in the cache folder; the drawing itself where that fails, to be listed as unreadable."""
+    """The drawing as a PNG, kept in the cache folder.
+
+    Where it cannot be drawn it stays as it is: whoever decodes it lists it as unreadable.
+    """
     import vl_convert
 
     try:

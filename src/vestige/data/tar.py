@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vestige.data.filenames import printable
+
 BLOCK = 512
 # One read that covers a header, the small files behind it and their headers.
 WINDOW = 4096
@@ -18,7 +20,6 @@ WINDOW = 4096
 LONGEST_RECORD = 2**20
 ADLER = 65521
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _COMPRESSED = {
     b"\x1f\x8b": "gunzip",
@@ -172,7 +173,7 @@ def _named(header: bytes, kind: bytes, size: int, extra: dict[str, bytes], at: i
         raw = header[:100].partition(b"\0")[0]
         if header[257:263] == b"ustar\0" and header[345]:
             raw = header[345:500].partition(b"\0")[0] + b"/" + raw
-    name = _CONTROLS.sub(lambda sign: f"\\x{ord(sign[0]):02x}", raw.decode("utf-8", "backslashreplace"))
+    name = printable(raw)
     stated = extra.get("size")
     if stated is not None and kind not in b"123456":
         if not stated.isdigit() or len(stated) > 20:

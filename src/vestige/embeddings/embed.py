@@ -169,7 +169,9 @@ def _embed_shard(job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolEx
     units: dict[str, dict[str, UnitMemory]] = {name: {} for name in job.watched}
     records: list[dict[str, str | None]] = []
     first = number * job.config.shard_size
-    for batch in ahead(lambda found: _prepare_batch(job, *found, pool), _batches(job, keys, first)):
+    # On processors alone the models take every core, and preparing beside them slows both: turn by turn is faster.
+    turns = map if job.config.device == "cpu" else ahead
+    for batch in turns(lambda found: _prepare_batch(job, *found, pool), _batches(job, keys, first)):
         records += batch.records
         for name, encoder in job.encoders.items() if batch.rows else ():
             prepared = batch.prepared[encoder.preprocessing]

@@ -19,7 +19,7 @@ from .labelmem import label_alignment
 from .labelsets import LabelSets
 from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
 from .multimem import cross_modal_consistency, cross_modal_consistency_from_means, pair_alignments
-from .multimem_error import multimem_heldout_se
+from .multimem_error import multimem_heldout_se, multimem_heldout_se_from_spread, multimem_heldout_spread
 from .null import benjamini_hochberg, null_p_values
 from .sslmem import ssl_alignment
 from .statistics import Interval, PairedTest, bootstrap_mean, mean_interval, paired_test, spearman, top_overlap
@@ -60,6 +60,8 @@ __all__ = [
     "mean_interval",
     "memorization",
     "multimem_heldout_se",
+    "multimem_heldout_se_from_spread",
+    "multimem_heldout_spread",
     "normalise",
     "null_p_values",
     "object_recovery",

@@ -110,6 +110,19 @@ def numbers(
         raise ValueError(f"{name}: expected finite values or NaN, found {int(tensor.isinf().sum())} infinite")
 
 
+def embeddings(name: str, tensor: Tensor, pattern: str, sizes: Sequence[int | None], like: Tensor | None) -> None:
+    """`tensor` has the shape, the type and the device of embeddings; their norms are another matter."""
+    shape(name, tensor, pattern, sizes)
+    floating(name, tensor)
+    if like is not None:
+        device(name, tensor, like)
+
+
+def norms(tensor: Tensor) -> Tensor:
+    """Of the rows of `tensor`, along its last dimension; NaN where a row holds NaN."""
+    return torch.linalg.vector_norm(tensor, dim=-1, dtype=working_dtype(tensor))
+
+
 def unit(
     name: str,
     tensor: Tensor,
@@ -120,13 +133,14 @@ def unit(
     present: Tensor | None = None,
 ) -> None:
     """`tensor` holds embeddings of unit norm along its last dimension; rows that are not `present` [N] are not read."""
-    shape(name, tensor, pattern, sizes)
-    floating(name, tensor)
-    if like is not None:
-        device(name, tensor, like)
+    embeddings(name, tensor, pattern, sizes, like)
+    unit_norms(name, norms(tensor), tensor.dtype, present)
+
+
+def unit_norms(name: str, norm: Tensor, dtype: torch.dtype, present: Tensor | None = None) -> None:
+    """`norm` [N, ...] is 1, as far as embeddings of type `dtype` can tell."""
     # NaN fails the comparison too: one pass over the embeddings serves both checks.
-    norm = torch.linalg.vector_norm(tensor, dim=-1, dtype=working_dtype(tensor))
-    wrong = ~((norm - 1).abs() <= NORM_TOLERANCE[tensor.dtype])
+    wrong = ~((norm - 1).abs() <= NORM_TOLERANCE[dtype])
     if present is not None:
         wrong &= present.reshape(-1, *[1] * (wrong.ndim - 1))
     if bool(wrong.any()):
@@ -136,22 +150,11 @@ def unit(
         raise ValueError(f"{name}: expected unit norm, found {worst:.4g} (wrong in {int(wrong.sum())} embeddings)")
 
 
-def mean_of_units(
-    name: str,
-    tensor: Tensor,
-    pattern: str,
-    sizes: Sequence[int | None],
-    *,
-    like: Tensor,
-    present: Tensor | None = None,
-    nan: bool = False,
+def mean_norms(
+    name: str, norm: Tensor, dtype: torch.dtype, *, present: Tensor | None = None, nan: bool = False
 ) -> None:
-    """`tensor` may be a mean of unit embeddings: no norm above 1; with `nan`, rows of NaN stand for missing means."""
-    shape(name, tensor, pattern, sizes)
-    floating(name, tensor)
-    device(name, tensor, like)
-    norm = torch.linalg.vector_norm(tensor, dim=-1, dtype=working_dtype(tensor))
-    wrong = ~(norm <= 1 + NORM_TOLERANCE[tensor.dtype])
+    """`norm` [N] may be that of means of unit embeddings: not above 1; with `nan`, NaN stands for a missing mean."""
+    wrong = ~(norm <= 1 + NORM_TOLERANCE[dtype])
     if nan:
         wrong &= ~norm.isnan()
     if present is not None:

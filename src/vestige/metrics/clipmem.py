@@ -17,11 +17,21 @@ equals the mean over all V_I x V_T crossings of the views exactly, and the cost 
 Shapes: N samples, H held-out samples, V views, d dimensions.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from . import checks
-from .heldout import check_heldout, check_heldout_mean, check_index, mean_of_others
+from .blocks import Noted, Side, read_together
+from .heldout import (
+    HeldoutMean,
+    check_heldout_mean,
+    check_heldout_shape,
+    check_index,
+    given_mean,
+    mean_of_others,
+)
 
 
 def clip_alignment(
@@ -53,21 +63,19 @@ def clip_alignment(
     Raises:
         ValueError: wrong shape, dtype or device, or an embedding that is not of unit norm; names the argument.
     """
-    checks.unit("image", image, "[N, d]", (None, None))
+    checks.embeddings("image", image, "[N, d]", (None, None), None)
     n, d = image.shape
-    checks.unit("text", text, "[N, d]", (n, d), like=image)
-    check_heldout("heldout_image", heldout_image, (None, d), like=image)
-    check_heldout("heldout_text", heldout_text, (heldout_image.shape[0], d), like=image)
+    checks.embeddings("text", text, "[N, d]", (n, d), image)
+    check_heldout_shape("heldout_image", heldout_image, (None, d), like=image)
+    check_heldout_shape("heldout_text", heldout_text, (heldout_image.shape[0], d), like=image)
     if heldout_index is not None:
         check_index(heldout_index, n, heldout_image)
     dtype = checks.working_dtype(image, text, heldout_image, heldout_text, image_views, text_views)
     return _alignment(
-        image.to(dtype),
-        text.to(dtype),
-        view_mean("image_views", image_views, image, dtype),
-        view_mean("text_views", text_views, text, dtype),
-        mean_of_others(heldout_image, heldout_index, None, dtype),
-        mean_of_others(heldout_text, heldout_index, None, dtype),
+        samples_with_views("image", image, "image_views", image_views, dtype),
+        samples_with_views("text", text, "text_views", text_views, dtype),
+        mean_of_others("heldout_image", heldout_image, heldout_index, None, dtype),
+        mean_of_others("heldout_text", heldout_text, heldout_index, None, dtype),
         augment_heldout_terms,
     )
 
@@ -99,55 +107,60 @@ def clip_alignment_from_means(
     Raises:
         ValueError: wrong shape, dtype or device, an embedding that is not of unit norm, a mean of norm above 1.
     """
-    checks.unit("image", image, "[N, d]", (None, None))
+    checks.embeddings("image", image, "[N, d]", (None, None), None)
     n, d = image.shape
-    checks.unit("text", text, "[N, d]", (n, d), like=image)
-    checks.mean_of_units("image_mean", image_mean, "[N, d]", (n, d), like=image)
-    checks.mean_of_units("text_mean", text_mean, "[N, d]", (n, d), like=image)
+    checks.embeddings("text", text, "[N, d]", (n, d), image)
+    checks.embeddings("image_mean", image_mean, "[N, d]", (n, d), image)
+    checks.embeddings("text_mean", text_mean, "[N, d]", (n, d), image)
     check_heldout_mean("heldout_image_mean", heldout_image_mean, image)
     check_heldout_mean("heldout_text_mean", heldout_text_mean, image)
     dtype = checks.working_dtype(image, text, image_mean, text_mean, heldout_image_mean, heldout_text_mean)
     return _alignment(
-        image.to(dtype),
-        text.to(dtype),
-        image_mean.to(dtype),
-        text_mean.to(dtype),
-        heldout_image_mean.to(dtype),
-        heldout_text_mean.to(dtype),
+        samples_with_mean("image", image, "image_mean", image_mean, dtype),
+        samples_with_mean("text", text, "text_mean", text_mean, dtype),
+        given_mean(heldout_image_mean, dtype),
+        given_mean(heldout_text_mean, dtype),
         augment_heldout_terms,
     )
 
 
-def view_mean(
-    name: str, views: Tensor | None, own: Tensor, dtype: torch.dtype, present: Tensor | None = None
-) -> Tensor:
-    """[N, d]: mu, the mean over the views [N, V, d] of unit embeddings, or `own` where there are none."""
+def samples_with_views(
+    name: str,
+    own: Tensor,
+    views_name: str,
+    views: Tensor | None,
+    dtype: torch.dtype,
+    present: Tensor | None = None,
+) -> Side:
+    """One modality of checked shape, with its views [N, V, d]; norms are checked as it is read."""
+    read = Noted(own, partial(checks.unit_norms, name, dtype=own.dtype, present=present), dtype)
     if views is None:
-        return own.to(dtype)
+        return Side(read)
     n, d = own.shape
-    checks.unit(name, views, "[N, V, d]", (n, None, d), like=own, present=present)
-    v = views.shape[1]
-    checks.count(f"{name}: number of views", v)
-    if views.dtype != dtype:
-        return views.mean(1, dtype=dtype)
-    # A product with [1/V ... 1/V]: the same sum as views.mean(1), in two thirds of the time.
-    return torch.bmm(views.new_full((1, 1, v), 1 / v).expand(n, 1, v), views).squeeze(1)
+    checks.embeddings(views_name, views, "[N, V, d]", (n, None, d), own)
+    checks.count(f"{views_name}: number of views", views.shape[1])
+    judge = partial(checks.unit_norms, views_name, dtype=views.dtype, present=present)
+    return Side(read, views=Noted(views, judge, dtype))
+
+
+def samples_with_mean(
+    name: str, own: Tensor, mean_name: str, mean: Tensor, dtype: torch.dtype, present: Tensor | None = None
+) -> Side:
+    """One modality of checked shape, with the mean of its views; norms are checked as it is read."""
+    read = Noted(own, partial(checks.unit_norms, name, dtype=own.dtype, present=present), dtype)
+    if mean is own:
+        return Side(read)
+    judge = partial(checks.mean_norms, mean_name, dtype=mean.dtype, present=present)
+    return Side(read, mean=Noted(mean, judge, dtype))
 
 
 def _alignment(
-    image: Tensor,
-    text: Tensor,
-    image_mean: Tensor,
-    text_mean: Tensor,
-    heldout_image_mean: Tensor,
-    heldout_text_mean: Tensor,
-    augment_heldout_terms: bool,
+    image: Side, text: Side, m_image: HeldoutMean, m_text: HeldoutMean, augment_heldout_terms: bool
 ) -> Tensor:
-    """mu_I . mu_T - x_I . m_T - x_T . m_I."""
-    x_image, x_text = (image_mean, text_mean) if augment_heldout_terms else (image, text)
-    return dot(image_mean, text_mean) - dot(x_image, heldout_text_mean) - dot(x_text, heldout_image_mean)
-
-
-def dot(rows: Tensor, other: Tensor) -> Tensor:
-    """[N, d] by [d] or [N, d] -> [N]."""
-    return rows @ other if other.ndim == 1 else torch.linalg.vecdot(rows, other)
+    """mu_I . mu_T - x_I . m_T - x_T . m_I, block by block."""
+    found = []
+    for rows, (i, t) in read_together([image, text]):
+        x_image, x_text = (i.mu(), t.mu()) if augment_heldout_terms else (i.x, t.x)
+        own = torch.linalg.vecdot(x_image, x_text) if augment_heldout_terms else i.crossed(t)
+        found.append(own - m_text.along(x_image, rows) - m_image.along(x_text, rows))
+    return torch.cat(found) if found else m_image.vector.new_empty(0)

@@ -1,17 +1,23 @@
 """The mean over the held-out set H, of all its rows or of all but one.
 
     m       = 1/H sum_h x_h
-    m_(-h)  = (H m - x_h) / (H - 1)                      a sample that lies in H is not compared with itself
+    m_(-h)  = m + (m - x_h) / (H - 1)                    a sample that lies in H is not compared with itself
 
-Shapes: N samples, H held-out samples, d dimensions.
+Formulas need products with these means, not the means: one vector serves all samples, and the few that lie in H get
+their correction. A mean for each sample is built where it is asked for (`heldout_mean`).
+
+Shapes: N samples, H held-out samples, d dimensions, B rows of a block.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from . import checks
+from .blocks import Noted, blocks
 
 
 def heldout_mean(heldout: Tensor, *, index: Tensor | None = None, present: Tensor | None = None) -> Tensor:
@@ -28,27 +34,125 @@ def heldout_mean(heldout: Tensor, *, index: Tensor | None = None, present: Tenso
     Raises:
         ValueError: wrong shape, dtype or device, an embedding that is not of unit norm, no present row.
     """
-    check_heldout("heldout", heldout, (None, None), present=present)
+    check_heldout_shape("heldout", heldout, (None, None), present=present)
     if index is not None:
         check_index(index, None, heldout)
-    return mean_of_others(heldout, index, present, checks.working_dtype(heldout))
-
-
-def mean_of_others(heldout: Tensor, index: Tensor | None, present: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """`heldout_mean` of checked inputs: [d], or [N, d] with `index`."""
-    if present is None:
-        total, rows = heldout.sum(0, dtype=dtype), heldout.shape[0]
-    else:
-        heldout = heldout.where(present.unsqueeze(1), 0)
-        total, rows = heldout.sum(0, dtype=dtype), int(present.sum())
+    found = mean_of_others("heldout", heldout, index, present, checks.working_dtype(heldout))
     if index is None:
-        return total / rows
-    inside = index >= 0
-    if present is not None:
-        inside = inside & present[index.clamp(min=0)]
-    own = heldout[index.clamp(min=0)].to(dtype).where(inside.unsqueeze(1), 0)
-    others = (rows - inside.to(dtype)).unsqueeze(1)
-    return (total - own) / others
+        return found.vector
+    means = found.vector.expand(len(index), -1).clone()
+    for apart in found.apart:
+        means += apart.shift(slice(0, len(index)))
+    return means
+
+
+@dataclass(frozen=True)
+class Given:
+    """Means [N, d] that were handed in."""
+
+    means: Tensor
+
+    def along(self, x: Tensor, rows: slice) -> Tensor:
+        """[B]: x_i . m_i of a block of samples."""
+        return torch.linalg.vecdot(x, self.means[rows].to(x.dtype))
+
+    def shift(self, rows: slice) -> Tensor:
+        """[B, d]: the means themselves."""
+        return self.means[rows]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What leaving out its own row adds to the mean of each sample that lies in H: (m - x_h) / (H - 1).
+
+    Attributes:
+        mean: [d], m.
+        heldout: [H, d], in the precision it is stored in.
+        index: long [N], as in `heldout_mean`.
+        present: bool [H] or None.
+        count: how many rows m is the mean of.
+    """
+
+    mean: Tensor
+    heldout: Tensor
+    index: Tensor
+    present: Tensor | None
+    count: int
+
+    def _own(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """(places in the block of samples that lie in H, m - x_h over H - 1 of these)."""
+        index = self.index[rows]
+        inside = index >= 0
+        if self.present is not None:
+            inside = inside & self.present[index.clamp(min=0)]
+        places = inside.nonzero().squeeze(1)
+        own = self.heldout[index[places]].to(self.mean.dtype)
+        # The only row has no others: 0/0.
+        return places, (self.mean - own) / (self.count - 1 if self.count > 1 else torch.nan)
+
+    def along(self, x: Tensor, rows: slice) -> Tensor:
+        """[B]: the addition times x_i, of a block of samples; 0 for those outside H."""
+        places, own = self._own(rows)
+        found = x.new_zeros(len(x))
+        if len(places):
+            found[places] = torch.linalg.vecdot(x[places], own)
+        return found
+
+    def shift(self, rows: slice) -> Tensor:
+        """[B, d]: the addition itself."""
+        places, own = self._own(rows)
+        found = self.mean.new_zeros(len(self.index[rows]), len(self.mean))
+        found[places] = own
+        return found
+
+
+@dataclass(frozen=True)
+class HeldoutMean:
+    """m_i of every sample, for products with it: a vector [d] that all share, and what is added for single samples."""
+
+    vector: Tensor
+    apart: Sequence[LeftOut | Given] = ()
+
+    def along(self, x: Tensor, rows: slice) -> Tensor:
+        """[B]: x_i . m_i of a block of samples."""
+        found = torch.mv(x, self.vector)
+        for own in self.apart:
+            found = found + own.along(x, rows)
+        return found
+
+    def __add__(self, other: "HeldoutMean") -> "HeldoutMean":
+        return HeldoutMean(self.vector + other.vector, (*self.apart, *other.apart))
+
+
+def mean_of_others(
+    name: str, heldout: Tensor, index: Tensor | None, present: Tensor | None, dtype: torch.dtype
+) -> HeldoutMean:
+    """The held-out mean of each sample, from a set of which shapes are checked; norms are checked here, in one pass.
+
+    Raises:
+        ValueError: an embedding that is not of unit norm.
+    """
+    h, d = heldout.shape
+    note = Noted(heldout, partial(checks.unit_norms, name, dtype=heldout.dtype, present=present), dtype)
+    total, ones = heldout.new_zeros(d, dtype=dtype), None
+    for rows in blocks(h, [heldout]):
+        block = note.read(rows)
+        if present is not None:
+            block = block.where(present[rows].unsqueeze(1), 0)
+        if ones is None:
+            ones = block.new_ones(len(block))
+        total = torch.addmv(total, block.T, ones[: len(block)])
+    note.close()
+    count = h if present is None else int(present.sum())
+    mean = total / count
+    return HeldoutMean(mean, () if index is None else (LeftOut(mean, heldout, index, present, count),))
+
+
+def given_mean(mean: Tensor, dtype: torch.dtype) -> HeldoutMean:
+    """From a mean that was handed in: [d], or [N, d] where it differs by sample."""
+    if mean.ndim == 1:
+        return HeldoutMean(mean.to(dtype))
+    return HeldoutMean(mean.new_zeros(mean.shape[1], dtype=dtype), (Given(mean),))
 
 
 def check_heldout(
@@ -60,10 +164,22 @@ def check_heldout(
     present: Tensor | None = None,
 ) -> None:
     """`heldout` [H, d] holds unit embeddings, at least one of them `present`."""
-    checks.shape(name, heldout, "[H, d]", sizes)
+    check_heldout_shape(name, heldout, sizes, like=like, present=present)
+    checks.unit_norms(name, checks.norms(heldout), heldout.dtype, present)
+
+
+def check_heldout_shape(
+    name: str,
+    heldout: Tensor,
+    sizes: Sequence[int | None],
+    *,
+    like: Tensor | None = None,
+    present: Tensor | None = None,
+) -> None:
+    """`heldout` [H, d] holds embeddings, at least one of them `present`; their norms are another matter."""
+    checks.embeddings(name, heldout, "[H, d]", sizes, like)
     if present is not None:
         checks.boolean(f"{name}_present", present, "[H]", heldout.shape[:1], heldout)
-    checks.unit(name, heldout, "[H, d]", sizes, like=like, present=present)
     if heldout.shape[0] == 0 or (present is not None and not bool(present.any())):
         raise ValueError(f"{name}: expected at least one held-out sample, found none")
 
@@ -76,7 +192,9 @@ def check_index(index: Tensor, samples: int | None, heldout: Tensor) -> None:
 
 def check_heldout_mean(name: str, mean: Tensor, like: Tensor) -> None:
     """`mean` is one mean [d] for all samples, or one for each [N, d] with NaN where a sample has none."""
-    if isinstance(mean, Tensor) and mean.ndim == 2:
-        checks.mean_of_units(name, mean, "[N, d]", tuple(like.shape), like=like, nan=True)
+    each = isinstance(mean, Tensor) and mean.ndim == 2
+    if each:
+        checks.embeddings(name, mean, "[N, d]", tuple(like.shape), like)
     else:
-        checks.mean_of_units(name, mean, "[d] or [N, d]", (like.shape[1],), like=like)
+        checks.embeddings(name, mean, "[d] or [N, d]", (like.shape[1],), like)
+    checks.mean_norms(name, checks.norms(mean), mean.dtype, nan=each)

@@ -29,8 +29,16 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .clipmem import dot, view_mean
-from .heldout import check_heldout, check_heldout_mean, check_index, mean_of_others
+from .blocks import Side, read_together
+from .clipmem import samples_with_mean, samples_with_views
+from .heldout import (
+    HeldoutMean,
+    check_heldout_mean,
+    check_heldout_shape,
+    check_index,
+    given_mean,
+    mean_of_others,
+)
 
 Name = TypeVar("Name", bound=str)
 Variant = Literal["cmc", "pairwise", "mean_pair"]
@@ -66,8 +74,8 @@ def cross_modal_consistency(
         ValueError: wrong modalities, shape, dtype or device, or an embedding that is not of unit norm.
     """
     checks.choice("variant", variant, VARIANTS)
-    x, mu, m = _means(embeddings, heldout, views, present, heldout_present, heldout_index)
-    return _consistency(x, mu, m, present or {}, variant)
+    sides, m = _read(embeddings, heldout, views, present, heldout_present, heldout_index)
+    return _consistency(sides, m, present or {}, variant)
 
 
 def cross_modal_consistency_from_means(
@@ -102,12 +110,15 @@ def cross_modal_consistency_from_means(
     size = tuple(first.shape)
     masks = checks.masks("present", present, embeddings, "[N]", size[0], first)
     for j, x in embeddings.items():
-        checks.unit(f"embeddings[{j}]", x, "[N, d]", size, like=first, present=masks.get(j))
-        checks.mean_of_units(f"means[{j}]", means[j], "[N, d]", size, like=first, present=masks.get(j))
+        checks.embeddings(f"embeddings[{j}]", x, "[N, d]", size, first)
+        checks.embeddings(f"means[{j}]", means[j], "[N, d]", size, first)
         check_heldout_mean(f"heldout_means[{j}]", heldout_means[j], first)
     dtype = checks.working_dtype(*embeddings.values(), *means.values(), *heldout_means.values())
-    x, mu, m = ({j: group[j].to(dtype) for j in embeddings} for group in (embeddings, means, heldout_means))
-    return _consistency(x, mu, m, masks, variant)
+    sides = {
+        j: samples_with_mean(f"embeddings[{j}]", x, f"means[{j}]", means[j], dtype, masks.get(j))
+        for j, x in embeddings.items()
+    }
+    return _consistency(sides, {j: given_mean(heldout_means[j], dtype) for j in embeddings}, masks, variant)
 
 
 def pair_alignments(
@@ -126,19 +137,19 @@ def pair_alignments(
     Returns:
         by pair [N], in units of cosine similarity; NaN for samples that lack one of the two.
     """
-    x, mu, m = _means(embeddings, heldout, views, present, heldout_present, heldout_index)
-    return _pairs(x, mu, m, present or {})
+    sides, m = _read(embeddings, heldout, views, present, heldout_present, heldout_index)
+    return _pairs(sides, m, present or {})
 
 
-def _means(
+def _read(
     embeddings: Mapping[Name, Tensor],
     heldout: Mapping[Name, Tensor],
     views: Mapping[Name, Tensor] | None,
     present: Mapping[Name, Tensor] | None,
     heldout_present: Mapping[Name, Tensor] | None,
     heldout_index: Tensor | None,
-) -> tuple[dict[Name, Tensor], dict[Name, Tensor], dict[Name, Tensor]]:
-    """The inputs checked and reduced to x_j, mu_j and m_j."""
+) -> tuple[dict[Name, Side], dict[Name, HeldoutMean]]:
+    """The inputs, their shapes checked, and m_j; norms of the samples are checked as they are read."""
     checks.modalities("embeddings", embeddings, least=2)
     checks.modalities("heldout", heldout, like=embeddings)
     drawn = checks.some_of("views", views, embeddings)
@@ -151,45 +162,55 @@ def _means(
     if heldout_index is not None:
         check_index(heldout_index, n, other)
     dtype = checks.working_dtype(*embeddings.values(), *heldout.values(), *drawn.values())
-    x, mu, m = {}, {}, {}
+    sides, m = {}, {}
     for j, own in embeddings.items():
-        checks.unit(f"embeddings[{j}]", own, "[N, d]", (n, d), like=first, present=masks.get(j))
-        check_heldout(f"heldout[{j}]", heldout[j], (h, d), like=first, present=heldout_masks.get(j))
-        x[j] = own.to(dtype)
-        mu[j] = view_mean(f"views[{j}]", drawn.get(j), own, dtype, masks.get(j))
-        m[j] = mean_of_others(heldout[j], heldout_index, heldout_masks.get(j), dtype)
-    return x, mu, m
+        checks.embeddings(f"embeddings[{j}]", own, "[N, d]", (n, d), first)
+        check_heldout_shape(f"heldout[{j}]", heldout[j], (h, d), like=first, present=heldout_masks.get(j))
+        sides[j] = samples_with_views(f"embeddings[{j}]", own, f"views[{j}]", drawn.get(j), dtype, masks.get(j))
+        m[j] = mean_of_others(f"heldout[{j}]", heldout[j], heldout_index, heldout_masks.get(j), dtype)
+    return sides, m
 
 
 def _consistency(
-    x: Mapping[Name, Tensor],
-    mu: Mapping[Name, Tensor],
-    m: Mapping[Name, Tensor],
-    present: Mapping[Name, Tensor],
-    variant: Variant,
+    sides: Mapping[Name, Side], m: Mapping[Name, HeldoutMean], present: Mapping[Name, Tensor], variant: Variant
 ) -> Tensor:
-    n = len(x)
-    if variant == "cmc":
-        square = n + 2 * sum_of(dot(mu[j], mu[k]) for j, k in combinations(mu, 2))
-        hbar = sum_of(m.values())
-        score = (square - sum_of(dot(own, hbar) for own in x.values())) / 2
-        for mask in present.values():
-            score = score.where(mask, torch.nan)
-        return score
-    pairs = _pairs(x, mu, m, present)
-    if variant == "pairwise":
-        return sum_of(pairs.values()) / (n - 1)
-    if not present:
-        return sum_of(pairs.values()) / len(pairs)
-    has = {pair: _has(pair, present, score) for pair, score in pairs.items()}
-    total = sum_of(score.where(has[pair], 0) for pair, score in pairs.items())
-    return total / sum_of(mask.to(total.dtype) for mask in has.values())
+    if variant == "mean_pair" and present:
+        pairs = _pairs(sides, m, present)
+        has = {pair: _has(pair, present, score) for pair, score in pairs.items()}
+        total = sum_of(score.where(has[pair], 0) for pair, score in pairs.items())
+        return total / sum_of(mask.to(total.dtype) for mask in has.values())
+    n = len(sides)
+    # The sum over pairs of x_j . m_k + x_k . m_j is that over j of x_j with the means of all others; cmc takes its own.
+    other = {j: sum_of(m[k] for k in m if variant == "cmc" or k != j) for j in m}
+    found = []
+    for rows, blocks in read_together(sides.values()):
+        means = [block.mu() for block in blocks]
+        crossed = torch.linalg.vecdot(means[0], sum_of(means[1:]))
+        for k in range(1, n - 1):
+            crossed = crossed + torch.linalg.vecdot(means[k], sum_of(means[k + 1 :]))
+        against = sum_of(other[j].along(block.x, rows) for j, block in zip(other, blocks, strict=True))
+        if variant == "cmc":
+            found.append((n + 2 * crossed - against) / 2)
+        else:
+            found.append((crossed - against) / (n - 1 if variant == "pairwise" else n * (n - 1) / 2))
+    score = torch.cat(found) if found else next(iter(m.values())).vector.new_empty(0)
+    for mask in present.values():
+        score = score.where(mask, torch.nan)
+    return score
 
 
 def _pairs(
-    x: Mapping[Name, Tensor], mu: Mapping[Name, Tensor], m: Mapping[Name, Tensor], present: Mapping[Name, Tensor]
+    sides: Mapping[Name, Side], m: Mapping[Name, HeldoutMean], present: Mapping[Name, Tensor]
 ) -> dict[tuple[Name, Name], Tensor]:
-    scores = {(j, k): dot(mu[j], mu[k]) - dot(x[j], m[k]) - dot(x[k], m[j]) for j, k in combinations(x, 2)}
+    """A_jk, block by block; NaN for samples that lack one of the two."""
+    found = {pair: [next(iter(m.values())).vector.new_empty(0)] for pair in combinations(sides, 2)}
+    for rows, blocks in read_together(sides.values()):
+        x = {j: block.x for j, block in zip(sides, blocks, strict=True)}
+        mu = {j: block.mu() for j, block in zip(sides, blocks, strict=True)}
+        for j, k in found:
+            own = torch.linalg.vecdot(mu[j], mu[k])
+            found[j, k].append(own - m[k].along(x[j], rows) - m[j].along(x[k], rows))
+    scores = {pair: torch.cat(parts) for pair, parts in found.items()}
     return {pair: score.where(_has(pair, present, score), torch.nan) for pair, score in scores.items()}
 
 
@@ -199,6 +220,9 @@ def _has(pair: tuple[Name, Name], present: Mapping[Name, Tensor], like: Tensor) 
     return present.get(pair[0], everywhere) & present.get(pair[1], everywhere)
 
 
-def sum_of(tensors: Iterable[Tensor]) -> Tensor:
-    """The sum of at least one tensor."""
-    return reduce(torch.add, tensors)
+Sum = TypeVar("Sum", Tensor, HeldoutMean)
+
+
+def sum_of(parts: Iterable[Sum]) -> Sum:
+    """The sum of at least one tensor, or held-out mean."""
+    return reduce(lambda a, b: a + b, parts)

@@ -51,28 +51,85 @@ def multimem_heldout_se(
     Raises:
         ValueError: as `cross_modal_consistency`, and for unequal numbers of models.
     """
-    checks.choice("variant", variant, VARIANTS)
     checks.count("embeddings: number of models", len(embeddings))
     if len(heldout) != len(embeddings):
         raise ValueError(f"heldout: expected {len(embeddings)} models, found {len(heldout)}")
+    dtype = checks.working_dtype(*(t for group in (*embeddings, *heldout) for t in group.values()))
+    spread = _spread(heldout, heldout_present, variant, dtype)
+    return multimem_heldout_se_from_spread(
+        embeddings, spread, weight, present=present, heldout_index=heldout_index, variant=variant
+    )
+
+
+def multimem_heldout_spread(
+    heldout: Sequence[Mapping[Name, Tensor]],
+    *,
+    heldout_present: Mapping[Name, Tensor] | None = None,
+    variant: Variant = "cmc",
+) -> HeldoutSpread:
+    """The held-out side of `multimem_heldout_se`, made once for many shards of samples.
+
+    Args:
+        heldout: for each of M models, by modality [H, d_m], unit norm; the same H samples for all models.
+        heldout_present: by modality bool [H], the held-out samples that have it (default: all).
+        variant: "cmc", "pairwise" or "mean_pair"; the last two share one spread.
+
+    Returns:
+        what `multimem_heldout_se_from_spread` needs; it computes in float64 where any of these tensors has it.
+
+    Raises:
+        ValueError: as `multimem_heldout_se`.
+    """
+    dtype = checks.working_dtype(*(t for group in heldout for t in group.values()))
+    return _spread(heldout, heldout_present, variant, dtype)
+
+
+def multimem_heldout_se_from_spread(
+    embeddings: Sequence[Mapping[Name, Tensor]],
+    spread: HeldoutSpread,
+    weight: Tensor,
+    *,
+    present: Mapping[Name, Tensor] | None = None,
+    heldout_index: Tensor | None = None,
+    variant: Variant = "cmc",
+) -> Tensor:
+    """`multimem_heldout_se` of some samples, the held-out side being made (`multimem_heldout_spread`).
+
+    Args:
+        embeddings: for each of M models, by modality [N, d_m], unit norm, un-augmented.
+        spread: of the same models and modalities in the same order, for the same variant.
+        weight: [M] or [M, N], as in `multimem_heldout_se`.
+        present: by modality bool [N].
+        heldout_index: long [N], the held-out row that is sample i itself, or -1.
+        variant: "cmc", "pairwise" or "mean_pair".
+
+    Returns:
+        [N], in units of the score.
+
+    Raises:
+        ValueError: as `multimem_heldout_se`, or a spread of other models, modalities or of another variant.
+    """
+    checks.choice("variant", variant, VARIANTS)
+    checks.count("embeddings: number of models", len(embeddings))
     names = list(embeddings[0])
-    for k, (own, others) in enumerate(zip(embeddings, heldout, strict=True)):
+    for k, own in enumerate(embeddings):
         checks.modalities(f"embeddings[{k}]", own, like=names, least=2)
-        checks.modalities(f"heldout[{k}]", others, like=names)
-    first, other = embeddings[0][names[0]], heldout[0][names[0]]
+    first = embeddings[0][names[0]]
     checks.shape("embeddings[0]", first, "[N, d] for each modality", (None, None))
-    checks.shape("heldout[0]", other, "[H, d] for each modality", (None, None))
-    n, h = first.shape[0], other.shape[0]
+    n = first.shape[0]
     masks = checks.masks("present", present, names, "[N]", n, first)
-    heldout_masks = checks.masks("heldout_present", heldout_present, names, "[H]", h, first)
-    for k, (own, others) in enumerate(zip(embeddings, heldout, strict=True)):
+    for k, own in enumerate(embeddings):
         d = own[names[0]].shape[-1]
         for j in names:
             checks.unit(f"embeddings[{k}][{j}]", own[j], "[N, d]", (n, d), like=first, present=masks.get(j))
-            check_heldout(f"heldout[{k}][{j}]", others[j], (h, d), like=first, present=heldout_masks.get(j))
+    width, found = sum(own[names[0]].shape[1] for own in embeddings), spread.centred.shape[1]
+    width *= 1 if variant == "cmc" else len(names)
+    if found != width:
+        raise ValueError(f"heldout: expected {width} dimensions in all models for {variant}, found {found}")
+    checks.device("heldout", spread.centred, first)
     if heldout_index is not None:
-        check_index(heldout_index, n, other)
-    dtype = checks.working_dtype(*(t for group in (*embeddings, *heldout) for t in group.values()))
+        check_index(heldout_index, n, spread.centred)
+    dtype = spread.centred.dtype
     everywhere = torch.ones(n, dtype=torch.bool, device=first.device)
     has = {j: masks.get(j, everywhere) for j in names}
     weight = check_weight(weight, len(embeddings), n, first).to(dtype) / _scale(has, variant, dtype)
@@ -86,11 +143,32 @@ def multimem_heldout_se(
             parts += [w.unsqueeze(1) * term for term in terms]
         return torch.cat(parts, dim=1)
 
+    return spread.error_along(direction, n, heldout_index)
+
+
+def _spread(
+    heldout: Sequence[Mapping[Name, Tensor]],
+    heldout_present: Mapping[Name, Tensor] | None,
+    variant: Variant,
+    dtype: torch.dtype,
+) -> HeldoutSpread:
+    checks.choice("variant", variant, VARIANTS)
+    checks.count("heldout: number of models", len(heldout))
+    names = list(heldout[0])
+    for k, others in enumerate(heldout):
+        checks.modalities(f"heldout[{k}]", others, like=names, least=2)
+    first = heldout[0][names[0]]
+    checks.shape("heldout[0]", first, "[H, d] for each modality", (None, None))
+    h = first.shape[0]
+    masks = checks.masks("heldout_present", heldout_present, names, "[H]", h, first)
     z = []
-    for others in heldout:
-        centred = [_centred(others[j].to(dtype), heldout_masks.get(j)) for j in names]
+    for k, others in enumerate(heldout):
+        d = others[names[0]].shape[-1]
+        for j in names:
+            check_heldout(f"heldout[{k}][{j}]", others[j], (h, d), like=first, present=masks.get(j))
+        centred = [_centred(others[j].to(dtype), masks.get(j)) for j in names]
         z += [sum_of(centred)] if variant == "cmc" else centred
-    return HeldoutSpread(torch.cat(z, dim=1)).error_along(direction, n, heldout_index)
+    return HeldoutSpread(torch.cat(z, dim=1))
 
 
 def _scale(has: Mapping[Name, Tensor], variant: Variant, dtype: torch.dtype) -> Tensor:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 import open_clip
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
+from open_clip.transform import PreprocessCfg
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,6 +24,7 @@ from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
+from vestige.models.openclip_inputs import picture_transform, skip_repairs
 from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
 
@@ -128,7 +129,9 @@ def tokenizer(description: Architecture) -> Tokenizer:
                 f"the tokenizer {text['hf_tokenizer_name']!r} is not on disk, and Vestige downloads nothing: put its"
                 " files in a folder and name that folder as hf_tokenizer_name in the model's JSON file"
             ) from error
-    return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
+    return skip_repairs(
+        open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
+    )
 
 
 class OpenCLIPEncoder:
@@ -145,8 +148,7 @@ class OpenCLIPEncoder:
     def __init__(self, model: nn.Module, description: Architecture, *, device: str = "cpu") -> None:
         self.model = model.to(device).eval()
         self._device = device
-        transform = image_transform_v2(PreprocessCfg(**preprocess_config(model)), is_train=False)
-        self._transform = cast(Callable[[Image.Image], Tensor], transform)
+        self._transform = picture_transform(PreprocessCfg(**preprocess_config(model)))
         self._size = preprocess_config(model)["size"]
         self._tokenize = tokenizer(description)
         about = {"text": description["text_cfg"], "image": preprocess_config(model)}

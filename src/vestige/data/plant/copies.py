@@ -44,7 +44,7 @@ def copy_samples(
     draw = np.random.Generator(np.random.Philox(seed))
     known = {*keys, *taken}
     faults: list[Fault] = []
-    for place in draw.permutation(len(keys))[:count]:
+    for place in map(int, draw.permutation(len(keys))[:count]):
         number = next(number for number in range(1, len(known) + 2) if f"{keys[place]}~copy{number}" not in known)
         key = f"{keys[place]}~copy{number}"
         faults.append(

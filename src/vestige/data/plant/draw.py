@@ -59,7 +59,8 @@ def draw_faults(samples: Sequence[Sample], counts: FaultCounts, *, seed: int) ->
         rest[:] = [sample for sample in rest if sample.key not in used]
         parts.append(part)
 
-    keys, groups, captions = zip(*((s.key, s.group, s.captions) for s in rest), strict=True) if rest else ((), (), ())
+    keys, groups = [sample.key for sample in rest], [sample.group for sample in rest]
+    captions = [sample.captions for sample in rest]
     take(exchange_captions(keys, groups, captions, count=number("captions"), seed=seed))
     for modality in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO):
         take(exchange_media(rest, modality, count=number(modality), seed=seed))
