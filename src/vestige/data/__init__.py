@@ -59,6 +59,7 @@ FORMATS: Mapping[str, str] = {
     "tsv": "vestige.data.captions_tsv:CaptionTsv",
     "parquet": "vestige.data.parquet:ParquetTable",
     "coco": "vestige.data.coco:Coco",
+    "datacomp": "vestige.data.datacomp:DataComp",
     "msrvtt": "vestige.data.msrvtt:MsrVtt",
     "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
     "hf": "vestige.data.hub:HuggingFace",

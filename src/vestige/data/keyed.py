@@ -16,7 +16,7 @@ def key_hash(text: str) -> int:
     return hash(text)
 
 
-class KeyIndex:
+class HashIndex:
     """Rows by the hash of their key. The index serves the process it was made in: hashes are salted.
 
     Args:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vestige.data.keyed import KeyIndex, key_hash
+from vestige.data.keyindex import KeyIndex
 from vestige.data.parquet_columns import choose_columns
 from vestige.errors import VestigeError
 from vestige.samples import Media, Sample
@@ -69,45 +69,33 @@ class ParquetTable:
             for group, rows, texts in self._read_keys(number, skip=empty_captions == "skip"):
                 keys.append(texts)
                 places.append(np.stack([np.full(len(rows), number), np.full(len(rows), group), rows], axis=1))
-        self._keys: pa.Array = pa.concat_arrays([pa.array([], pa.large_string()), *keys])
+        self._keys = KeyIndex(keys)
         if not len(self._keys):
             raise self._error(f"no rows with a caption in {len(self._files)} files")
         self._places = np.concatenate(places).astype(np.int32)
-        hashes = np.fromiter((key_hash(key) for key in self._each_key()), np.int64, len(self._keys))
-        self._index = KeyIndex(hashes)
         self._refuse_repeats()
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def keys(self) -> Sequence[str]:
-        return tuple(self._each_key())
+        return self._keys
 
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
-        rows = (self._row(key, rows) for key, rows in self._index.candidates(keys))
+        rows = self._keys.positions(keys)
         reader = _Reader(self._name, self._files, self._columns.names)
         while window := [row for _, row in zip(range(BATCH), rows, strict=False)]:
             read: dict[int, Mapping[str, Any]] = {}
             for row in sorted(set(window)):
                 read[row] = reader.row(*self._places[row].tolist())
             for row in window:
-                yield self._sample(self._keys[row].as_py(), self._files[self._places[row, 0]].parent, read[row])
+                yield self._sample(self._keys[row], self._files[self._places[row, 0]].parent, read[row])
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         return tuple(self._skipped)
 
     def _error(self, message: str) -> VestigeError:
         return VestigeError(f"{self._name}: {message}")
-
-    def _each_key(self) -> Iterator[str]:
-        for start in range(0, len(self._keys), 65_536):
-            yield from self._keys.slice(start, 65_536).to_pylist()
-
-    def _row(self, key: str, candidates: Sequence[int]) -> int:
-        for row in candidates:
-            if self._keys[row].as_py() == key:
-                return row
-        raise KeyError(key)
 
     def _opened(self, number: int) -> pq.ParquetFile:
         return opened(self._files[number], self._name)
@@ -142,14 +130,11 @@ class ParquetTable:
         return self._columns.keys(table, f"{path.stem}:", first), self._columns.captioned(table)
 
     def _refuse_repeats(self) -> None:
-        for rows in sorted(self._index.repeats(), key=lambda rows: rows[1]):
-            keys = [self._keys[row].as_py() for row in rows]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
-            if twice is not None:
-                raise self._error(
-                    f"the key {twice!r} is in two rows: make keys unique, or set the option key_column to another"
-                    " column, or to none to number the rows"
-                )
+        for row in self._keys.repeated()[:1].tolist():
+            raise self._error(
+                f"the key {self._keys[row]!r} is in two rows: make keys unique, or set the option key_column to another"
+                " column, or to none to number the rows"
+            )
 
     def _sample(self, key: str, folder: Path, row: Mapping[str, Any]) -> Sample:
         columns = self._columns

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vestige.data.keyed import KeyIndex, key_hash
+from vestige.data.keyed import HashIndex, key_hash
 
 SUFFIXES = frozenset({"", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 AT_ONCE = 65_536
@@ -27,7 +27,7 @@ class PictureFiles:
         names = [pa.array(part, pa.large_string()) for part in _parts(str(folder))]
         self._names: pa.Array = pa.concat_arrays([pa.array([], pa.large_string()), *names])
         hashes = (key_hash(_stem(name)) for part in self._names_at_once() for name in part)
-        self._index = KeyIndex(np.fromiter(hashes, np.int64, len(self._names)))
+        self._index = HashIndex(np.fromiter(hashes, np.int64, len(self._names)))
 
     def __len__(self) -> int:
         return len(self._names)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vestige.data.keyed import KeyIndex, RowKeys, key_hash
+from vestige.data.keyed import HashIndex, RowKeys, key_hash
 from vestige.data.rows import Block, RowFile, checked_encoding, first_line
 from vestige.errors import VestigeError
 from vestige.samples import Modality, Sample
@@ -122,7 +122,7 @@ class CaptionTable:
         beside = os.path.join(self._folder, picture)  # noqa: PTH118
         return Path(beside if os.path.exists(beside) else picture)  # noqa: PTH110
 
-    def _indexed(self) -> tuple[NDArray[np.int64], KeyIndex, NDArray[np.int64]]:
+    def _indexed(self) -> tuple[NDArray[np.int64], HashIndex, NDArray[np.int64]]:
         """Where the rows start, their index by key, and where the first row of each key starts."""
         places, hashes, others = array("q"), array("q"), array("q")
         for block in self._file.blocks():
@@ -134,7 +134,7 @@ class CaptionTable:
         starts = np.frombuffer(places, np.int64)
         if not starts.size:
             raise self._error("the table has no rows with a caption")
-        index = KeyIndex(np.frombuffer(hashes, np.int64))
+        index = HashIndex(np.frombuffer(hashes, np.int64))
         del hashes, places
         if not self._merge:
             self._refuse_repeats(starts, index)
@@ -167,7 +167,7 @@ class CaptionTable:
         self._empty.extend(block.lines[~full].tolist())
         return np.flatnonzero(full), list(compress(keys, full)), list(compress(others, full))
 
-    def _refuse_repeats(self, starts: NDArray[np.int64], index: KeyIndex) -> None:
+    def _refuse_repeats(self, starts: NDArray[np.int64], index: HashIndex) -> None:
         """A key in two rows is an error; two keys of one hash are none, and `samples` tells them apart."""
         # The repetition that a reader from the top finds first.
         for rows in sorted(index.repeats(), key=lambda rows: rows[1]):
