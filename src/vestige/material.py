@@ -15,10 +15,10 @@ from vestige.data.canvases import Redirected, canvas_of
 from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_catalogue
 from vestige.data.decoded import DecodedSource
 from vestige.data.examples import Examples
-from vestige.data.generation import with_captions
+from vestige.data.generation.captions import with_captions
 from vestige.data.objects import with_objects
-from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media, together
-from vestige.data.plant.record import MEDIA
+from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media
+from vestige.data.plant.record import MEDIA, together
 from vestige.data.subset import Subset
 from vestige.designs import Design, Role
 from vestige.errors import VestigeError
@@ -219,7 +219,9 @@ def _drawn(catalogue: Catalogue, at: Sequence[int], plant: PlantConfig, seed: in
     for modality in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO):
         count = size_of(getattr(plant, modality), len(at))
         if count and modality not in catalogue.contents:
-            raise VestigeError(f"plant.{modality}: the models of this run do not read {modality}: name it in modalities")
+            raise VestigeError(
+                f"plant.{modality}: the models of this run do not read {modality}: name it in modalities"
+            )
         used = {fault.key for part in parts for fault in part.faults}
         rest = [sample for sample in at if catalogue.keys[sample] not in used]
         # What tells media apart stands for them: none is read again.

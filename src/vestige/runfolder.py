@@ -17,9 +17,9 @@ from vestige.files import remove, write_json, write_text
 
 ENVIRONMENT = "environment.json"
 # What a run makes before it trains: quickly made again.
-BEFORE_TRAINING = ("config.yaml", ENVIRONMENT, "samples", "skipped.csv", "copies.parquet") + (
-    "membership.parquet",
-    "planted.parquet",
+BEFORE_TRAINING = (
+    *("config.yaml", ENVIRONMENT, "samples", "skipped.csv"),
+    *("copies.parquet", "membership.parquet", "planted.parquet"),
 )
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "pyarrow", "safetensors")
 
