@@ -178,9 +178,8 @@ class HuggingFace:
                     before = next(kept.positions([text]))
                     if before != position:
                         first[position] = False
-                        self._skipped.append(
-                            (f"row {rows[position]}", f"the key {text!r} stands in row {rows[before]}")
-                        )
+                        reason = f"the key {text!r} stands in row {rows[before]}"
+                        self._skipped.append((f"row {rows[position]}", reason))
                 texts = [kept[position] for position in np.flatnonzero(first).tolist()]
                 return KeyIndex([pa.array(texts, pa.large_string())]), rows[first]
         return KeyIndex([pa.array([str(row) for row in rows.tolist()], pa.large_string())]), rows
