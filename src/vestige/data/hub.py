@@ -174,15 +174,12 @@ class HuggingFace:
             if key:
                 first = np.ones(len(kept), np.bool_)
                 for position in repeated:
+                    text = kept[position]
                     before = next(kept.positions([text]))
                     if before != position:
                         first[position] = False
-                        place, reason = (
-                            f"row {rows[position]}",
-                            f"the key {kept[position]!r} stands in row {rows[before]}",
-                        )
-                        self._skipped.append((place, reason))
-                return KeyIndex([pa.array([kept[int(at)] for at in np.flatnonzero(first)], pa.large_string())]), rows[
-                    first
-                ]
+                        reason = f"the key {text!r} stands in row {rows[before]}"
+                        self._skipped.append((f"row {rows[position]}", reason))
+                texts = [kept[position] for position in np.flatnonzero(first).tolist()]
+                return KeyIndex([pa.array(texts, pa.large_string())]), rows[first]
         return KeyIndex([pa.array([str(row) for row in rows.tolist()], pa.large_string())]), rows
