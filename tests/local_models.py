@@ -87,7 +87,6 @@ def owlvit(folder: Path) -> Path:
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _letters()
-    signs = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     text = _small(vocab_size=len(tokenizer), max_position_embeddings=16, bos_token_id=0, eos_token_id=1, pad_token_id=1)
     config = transformers.OwlViTConfig(
         text_config=text, vision_config=_small(image_size=16, patch_size=8), projection_dim=16
