@@ -77,8 +77,10 @@ def yolos(folder: Path) -> Path:
 
 def _letters() -> transformers.CLIPTokenizer:
     """CLIP's tokenizer, reading letter by letter."""
-    signs = ["<|startoftext|>", "<|endoftext|>", *"abcdefghijklmnopqrstuvwxyz"]
-    vocabulary = {sign: number for number, sign in enumerate([*signs, *(f"{sign}</w>" for sign in signs[2:])])}
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    # As in CLIP, the signs of begin and end are the last: OWL-ViT takes a text that begins with token 0 for none.
+    signs = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {sign: number for number, sign in enumerate(signs)}
     return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16)
 
 
@@ -87,7 +89,9 @@ def owlvit(folder: Path) -> Path:
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _letters()
-    text = _small(vocab_size=len(tokenizer), max_position_embeddings=16, bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    text = _small(
+        vocab_size=len(tokenizer), max_position_embeddings=16, bos_token_id=52, eos_token_id=53, pad_token_id=53
+    )
     config = transformers.OwlViTConfig(
         text_config=text, vision_config=_small(image_size=16, patch_size=8), projection_dim=16
     )
@@ -105,9 +109,9 @@ def diffusion(folder: Path) -> Path:
     tokenizer = _letters()
     text = transformers.CLIPTextConfig(
         **_small(vocab_size=len(tokenizer), max_position_embeddings=16, projection_dim=16),
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
+        bos_token_id=52,
+        eos_token_id=53,
+        pad_token_id=53,
     )
     unet = diffusers.UNet2DConditionModel(
         block_out_channels=(8, 16),

@@ -98,7 +98,7 @@ def test_a_transformers_detector(fixed, make_folder, tmp_path, capsys):
 def test_a_zero_shot_detector(told, make_folder, tmp_path):
     data = f"folder:{make_folder(3)}"
     (tmp_path / "labels.txt").write_text("red square\nblue disc\n")
-    config = AnnotateConfig(data, told, tmp_path / "o.parquet", 0.01, tmp_path / "labels.txt", batch_size=2)
+    config = AnnotateConfig(data, told, tmp_path / "o.parquet", 0.0, tmp_path / "labels.txt", batch_size=2)
     result, table = rows(config)
     assert "among red square, blue disc" in result.provenance
     assert {label for row in table for label in row["labels"]} <= {"red square", "blue disc"}
