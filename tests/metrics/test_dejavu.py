@@ -85,7 +85,7 @@ def test_top_labels_equal_sets(seed: int, n: int, k: int, top: int, near: str) -
 @pytest.mark.parametrize("top", [None, 3])
 def test_more_targets_than_are_held_at_a_time(top: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks meet without a seam."""
-    for name, size in (("BLOCK", 7), ("CELLS", 30), ("CELLS_COUNTED", 900)):
+    for name, size in (("CELLS", 30), ("CELLS_COUNTED", 900)):
         monkeypatch.setattr(dejavu, name, size)
     wanted, known = draw(1, 40, 150, 5), draw(2, 30, 150, 30)
     neighbours = torch.randint(30, (40, 5), generator=torch.Generator().manual_seed(3))

@@ -24,8 +24,7 @@ from torch import Tensor
 from . import checks
 from .labelsets import LabelSets, bit_count
 
-BLOCK = 4096  # targets whose sets are held as bits at a time
-CELLS = 32_768  # words gathered at a time: 256 KiB stay in a core's cache
+CELLS = 32_768  # words of the sets that are held as bits at a time: 256 KiB, twice, stay in a core's cache
 TABLE_BYTES = 1 << 30  # the largest table of public sets as bits
 CELLS_COUNTED = 4_000_000  # cells of targets by labels held at a time
 
@@ -105,38 +104,27 @@ def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tu
     n, k = neighbours.shape
     table = public.bits(0, len(public))
     correct, predicted = table.new_zeros(n), table.new_zeros(n)
+    step = max(1, CELLS // public.words())
 
     def block(start: int) -> None:
-        stop = min(start + BLOCK, n)
+        stop = min(start + step, n)
         found = _or_of_rows(table, neighbours[start:stop])
         predicted[start:stop] = bit_count(found)
         correct[start:stop] = bit_count(found & ground_truth.bits(start, stop))
 
     # Operations on what fits in a core's cache are too small for torch to share among threads: the blocks are shared.
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(block, range(0, n if k else 0, BLOCK)))
+        list(threads.map(block, range(0, n if k else 0, step)))
     return correct, predicted
 
 
 def _or_of_rows(table: Tensor, rows: Tensor) -> Tensor:
-    """Bitwise or [n, W] of the rows [n, k] of a table [P, W]: gathered, then halved again and again."""
-    (n, k), words = rows.shape, table.shape[1]
-    step = max(1, min(n, CELLS // (k * words)))
-    whole = n // step * step
-    gathered, found = table.new_empty(step, k, words), table.new_empty(n, words)
-    halves, left = [], k
-    while left > 1:
-        half = left // 2
-        halves.append((gathered[:, :half], gathered[:, left - half : left]))
-        left -= half
-    flat, result = gathered.view(-1, words), gathered[:, 0]
-    for near, out in zip(rows[:whole].reshape(-1).split(step * k), found[:whole].split(step), strict=True):
-        torch.index_select(table, 0, near, out=flat)
-        for low, high in halves:
-            low.bitwise_or_(high)
-        out.copy_(result)
-    if whole < n:
-        found[whole:] = _or_of_rows(table, rows[whole:])
+    """Bitwise or [n, W] of the rows [n, k] of a table [P, W]: all targets' nearest, then their second, and so on."""
+    found = table.index_select(0, rows[:, 0])
+    near = torch.empty_like(found)
+    for column in rows.T[1:].contiguous():
+        torch.index_select(table, 0, column, out=near)
+        found.bitwise_or_(near)
     return found
 
 
