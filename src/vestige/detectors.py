@@ -173,7 +173,7 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 def _published_names(architecture: str) -> list[str]:
     from torchvision import models
 
-    return list(models.get_model_weights(architecture).DEFAULT.meta["categories"])
+    return list(models.get_model_weights(architecture)["DEFAULT"].meta["categories"])
 
 
 def _some(names: dict[int, str]) -> str:
