@@ -7,6 +7,7 @@ They go into a folder with a picture, and a text file with its caption, for each
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def _pipeline(config: ImageryConfig) -> Any:
         with warnings.catch_warnings():
             # The library warns of optional parts it does not find.
             warnings.simplefilter("ignore")
-            import diffusers
+            diffusers = import_module("diffusers")
     except ImportError as error:
         raise VestigeError("imagery: needs diffusers: pip install 'vestige[generation]'") from error
     with reading(folder, "imagery.model"), warnings.catch_warnings():
