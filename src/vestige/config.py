@@ -24,11 +24,11 @@ class DataConfig:
     """A built-in source (twemoji, openclipart, ...), or FORMAT:LOCATION (csv:FILE, webdataset:FILES, hf:NAME, ...)."""
     options: dict[str, str] = field(default_factory=dict)
     """Options of the source, for example image_column for csv."""
-    captions: str | None = None
-    """File with more captions, as `vestige caption` writes it."""
+    extra_captions: tuple[str, ...] = ()
+    """Files with more captions, as `vestige caption` writes them."""
     objects: str | None = None
     """File with the objects of the samples, by key: JSON, csv or Parquet, or what `vestige annotate` writes."""
-    threshold: float = 0.0
+    objects_threshold: float = 0.0
     """Least score of an object that counts."""
     synonyms: str | None = None
     """File with the names of objects that mean the same."""
@@ -38,7 +38,7 @@ class DataConfig:
     """Space on disk for decoded media; a collection that needs more is decoded anew each epoch."""
 
 
-DATA_FILES = ("captions", "objects", "synonyms")
+DATA_FILES = ("objects", "synonyms")
 """Settings of `DataConfig` that are paths."""
 
 
@@ -145,7 +145,8 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     kind, separator, location = data.source.partition(":")
     # A name on a hub is no path, unless a folder of that name is there.
     named = separator and kind in FORMATS and (kind != "hf" or Path(location).expanduser().exists())
-    files = {name: absolute(own) for name in DATA_FILES if (own := getattr(data, name)) is not None}
+    files: dict[str, Any] = {name: absolute(own) for name in DATA_FILES if (own := getattr(data, name)) is not None}
+    files["extra_captions"] = tuple(absolute(path) for path in data.extra_captions)
     data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)
     model = absolute(config.model) if config.model.endswith(".json") else config.model
     return dataclasses.replace(config, model=model, data=data)

@@ -15,10 +15,9 @@ from vestige.data.canvases import Redirected, canvas_of
 from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_catalogue
 from vestige.data.decoded import DecodedSource
 from vestige.data.examples import Examples
-from vestige.data.generation.captions import with_captions
-from vestige.data.objects import with_objects
 from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media
 from vestige.data.plant.record import MEDIA, together
+from vestige.data.prepared import prepared_source
 from vestige.data.subset import Subset
 from vestige.designs import Design, Role
 from vestige.errors import VestigeError
@@ -65,13 +64,13 @@ def open_data(config: DataConfig) -> Source:
     Raises:
         VestigeError: an unknown source, or files that are not there or do not fit it.
     """
-    source = open_source(config.source, **config.options)
-    if config.captions is not None:
-        source = with_captions(source, Path(config.captions))
-    if config.objects is not None:
-        synonyms = None if config.synonyms is None else Path(config.synonyms)
-        source = with_objects(source, Path(config.objects), threshold=config.threshold, synonyms=synonyms)
-    return source
+    return prepared_source(
+        open_source(config.source, **config.options),
+        objects=None if config.objects is None else Path(config.objects),
+        objects_threshold=config.objects_threshold,
+        synonyms=None if config.synonyms is None else Path(config.synonyms),
+        extra_captions=[Path(path) for path in config.extra_captions],
+    )
 
 
 def common_modalities(source: Source) -> tuple[Modality, ...]:

@@ -14,7 +14,7 @@ from vestige.data.cache import require
 from vestige.data.catalogue import joined_groups
 from vestige.data.options import one_of
 from vestige.data.packages import WESNOTH
-from vestige.data.wesnoth_units import FEWEST_FRAMES, Clip, Unit, read_units
+from vestige.data.wesnoth_units import Clip, Unit, read_units
 from vestige.samples import Media, Modality, Sample
 
 
@@ -22,7 +22,7 @@ from vestige.samples import Media, Modality, Sample
 class _Entry:
     unit: Unit
     image: Path | None
-    clip: Clip
+    clip: Clip | None
     sound: Path | None
     captions: tuple[str, ...]
     generated: dict[str, str]
@@ -35,8 +35,8 @@ class Wesnoth:
     Sounds do not join groups: with 69 of them for hundreds of animations, all would be one group.
 
     Args:
-        samples: "units" for the units that have everything: portrait, description, an animation of at least three
-            frames and a sound; or "clips" for every such animation, with the unit's portrait (or, failing that, its
+        samples: "units", with whatever each has of portrait, description, an animation of at least three frames and a
+            sound (204 of 279 have all four); or "clips" for every such animation, with the unit's portrait (or, failing that, its
             figure on the map) and the sound it has, if any.
     """
 
@@ -48,10 +48,7 @@ class Wesnoth:
         self._entries: dict[str, _Entry] = {}
         for unit in units:
             entries = _of_unit(unit) if samples == "units" else _of_clips(unit)
-            if isinstance(entries, str):
-                self._skipped.append((unit.id, entries))
-            else:
-                self._entries |= entries
+            self._entries |= entries
         members = [(unit.base, str(unit.portrait or unit.id)) for unit in units]
         self._groups = dict(zip((unit.id for unit in units), joined_groups(members), strict=True))
         self._keys = tuple(self._entries)
@@ -65,7 +62,9 @@ class Wesnoth:
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
         for key in keys:
             entry = self._entries[key]
-            media: dict[Modality, Media] = {Modality.VIDEO: film(entry.clip.frames)}
+            media: dict[Modality, Media] = {}
+            if entry.clip is not None:
+                media[Modality.VIDEO] = film(entry.clip.frames)
             if entry.image is not None:
                 media[Modality.IMAGE] = entry.image
             if entry.sound is not None:
@@ -78,25 +77,15 @@ class Wesnoth:
         return self._skipped
 
 
-def _of_unit(unit: Unit) -> dict[str, _Entry] | str:
-    """The unit with its longest animation, one with a sound before one without; or why it is left out."""
+def _of_unit(unit: Unit) -> dict[str, _Entry]:
+    """The unit with its longest animation, one with a sound before one without."""
     clip = max(unit.clips, key=lambda clip: (clip.sound is not None, len(clip.frames)), default=None)
     sound = clip.sound if clip and clip.sound else unit.die_sound
-    lacking = {
-        "description": unit.description,
-        "portrait": unit.portrait,
-        f"animation of {FEWEST_FRAMES} frames": clip,
-        "sound": sound,
-    }
-    missing = [name for name, thing in lacking.items() if not thing]
-    if clip is None or missing:
-        return f"no {', no '.join(missing)}"
-    return {unit.id: _Entry(unit, unit.portrait, clip, sound, (unit.description, unit.name), {})}
+    captions = tuple(text for text in (unit.description, unit.name) if text)
+    return {unit.id: _Entry(unit, unit.portrait, clip, sound, captions, {})}
 
 
-def _of_clips(unit: Unit) -> dict[str, _Entry] | str:
-    if not unit.clips:
-        return f"no animation of {FEWEST_FRAMES} frames"
+def _of_clips(unit: Unit) -> dict[str, _Entry]:
     image = unit.portrait or unit.sprite
     generated = {"caption 1": "a template"}
     return {
