@@ -139,7 +139,7 @@ COLLECTIONS: Mapping[str, Collection] = {
         (TUXPAINT,),
     ),
     "wesnoth": Collection(
-        "204 units of a game: portrait, description, animation and sound (681 animations); small",
+        "279 units of a game, 204 with portrait, description, animation and sound (681 animations); small",
         "The Battle for Wesnoth Project: GPL 2 or later, parts CC BY-SA 4.0",
         (WESNOTH,),
     ),

@@ -36,8 +36,8 @@ class Wesnoth:
 
     Args:
         samples: "units", with whatever each has of portrait, description, an animation of at least three frames and a
-            sound (204 of 279 have all four); or "clips" for every such animation, with the unit's portrait (or, failing that, its
-            figure on the map) and the sound it has, if any.
+            sound (204 of 279 have all four); or "clips" for every such animation, with the sound it has, if any, and
+            the portrait of its unit, or, failing that, the figure on the map.
     """
 
     def __init__(self, samples: str = "units") -> None:
