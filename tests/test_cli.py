@@ -11,7 +11,7 @@ import torch
 
 from vestige import cli
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, to_yaml
-from vestige.data import twemoji
+from vestige.data.builtin import twemoji
 from vestige.files import read_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture

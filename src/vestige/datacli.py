@@ -57,9 +57,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _fetch(arguments: Sequence[str]) -> None:
-    from vestige.data.cache import VARIABLE, cache_folder
-    from vestige.data.fetch import fetch
-    from vestige.data.packages import COLLECTIONS
+    from vestige.data.builtin.cache import VARIABLE, cache_folder
+    from vestige.data.builtin.fetch import fetch
+    from vestige.data.builtin.packages import COLLECTIONS
     from vestige.progress import console
 
     chosen = tyro.cli(FetchArguments, args=list(arguments), prog="vestige data fetch")
@@ -78,8 +78,8 @@ def _fetch(arguments: Sequence[str]) -> None:
 
 
 def _list(arguments: Sequence[str]) -> None:
-    from vestige.data.cache import find
-    from vestige.data.packages import COLLECTIONS
+    from vestige.data.builtin.cache import find
+    from vestige.data.builtin.packages import COLLECTIONS
 
     chosen = tyro.cli(ListArguments, args=list(arguments), prog="vestige data list")
     rows = [

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from registry import Registry, on_path
-from vestige.data import cache, open_source
-from vestige.data.packages import COLLECTIONS
+from vestige.data.builtin import cache, open_source
+from vestige.data.builtin.packages import COLLECTIONS
 
 
 @pytest.fixture

@@ -38,34 +38,34 @@ class Skipping(Source, Protocol):
 
 
 BUILT_IN: Mapping[str, str] = {
-    "asterisk": "vestige.data.asterisk:Asterisk",
-    "emoji-fluent": "vestige.data.emoji_vendors:fluent",
-    "emoji-google": "vestige.data.emoji_vendors:google",
-    "emoji-openmoji": "vestige.data.emoji_vendors:openmoji",
-    "emoji-twemoji": "vestige.data.emoji_vendors:twemoji",
-    "emoji-vendors": "vestige.data.emoji_vendors:EmojiVendors",
-    "fashion-mnist": "vestige.data.fashion_mnist:FashionMnist",
-    "openclipart": "vestige.data.openclipart:Openclipart",
-    "tuxpaint": "vestige.data.tuxpaint:Tuxpaint",
-    "twemoji": "vestige.data.twemoji:Twemoji",
-    "wesnoth": "vestige.data.wesnoth:Wesnoth",
+    "asterisk": "vestige.data.builtin.asterisk:Asterisk",
+    "emoji-fluent": "vestige.data.builtin.emoji_vendors:fluent",
+    "emoji-google": "vestige.data.builtin.emoji_vendors:google",
+    "emoji-openmoji": "vestige.data.builtin.emoji_vendors:openmoji",
+    "emoji-twemoji": "vestige.data.builtin.emoji_vendors:twemoji",
+    "emoji-vendors": "vestige.data.builtin.emoji_vendors:EmojiVendors",
+    "fashion-mnist": "vestige.data.builtin.fashion_mnist:FashionMnist",
+    "openclipart": "vestige.data.builtin.openclipart:Openclipart",
+    "tuxpaint": "vestige.data.builtin.tuxpaint:Tuxpaint",
+    "twemoji": "vestige.data.builtin.twemoji:Twemoji",
+    "wesnoth": "vestige.data.builtin.wesnoth:Wesnoth",
 }
 """Built-in sources by name, as `module:class`. A class takes its options as keyword arguments, all strings."""
 
 FORMATS: Mapping[str, str] = {
-    "audiofolder": "vestige.data.mediafolders:AudioFolder",
-    "csv": "vestige.data.tables:CaptionTable",
-    "folder": "vestige.data.folder:CaptionFolder",
-    "tsv": "vestige.data.captions_tsv:CaptionTsv",
-    "parquet": "vestige.data.parquet:ParquetTable",
-    "coco": "vestige.data.coco:Coco",
-    "datacomp": "vestige.data.datacomp:DataComp",
-    "msrvtt": "vestige.data.msrvtt:MsrVtt",
-    "urbansound8k": "vestige.data.urbansound8k:UrbanSound8K",
-    "hf": "vestige.data.hub:HuggingFace",
-    "imagefolder": "vestige.data.mediafolders:ImageFolder",
-    "videofolder": "vestige.data.mediafolders:VideoFolder",
-    "webdataset": "vestige.data.webdataset:WebDataset",
+    "audiofolder": "vestige.data.formats.mediafolders:AudioFolder",
+    "csv": "vestige.data.formats.tables:CaptionTable",
+    "folder": "vestige.data.formats.folder:CaptionFolder",
+    "tsv": "vestige.data.formats.captions_tsv:CaptionTsv",
+    "parquet": "vestige.data.formats.parquet:ParquetTable",
+    "coco": "vestige.data.formats.coco:Coco",
+    "datacomp": "vestige.data.formats.datacomp:DataComp",
+    "msrvtt": "vestige.data.formats.msrvtt:MsrVtt",
+    "urbansound8k": "vestige.data.formats.urbansound8k:UrbanSound8K",
+    "hf": "vestige.data.formats.hub:HuggingFace",
+    "imagefolder": "vestige.data.formats.mediafolders:ImageFolder",
+    "videofolder": "vestige.data.formats.mediafolders:VideoFolder",
+    "webdataset": "vestige.data.formats.webdataset:WebDataset",
 }
 """Outside formats by name, as `module:class`. A class takes its location (a path) first, then options as above."""
 

@@ -1,0 +1,1 @@
+"""Collections that can be fetched by name, and what fetches them."""
