@@ -6,6 +6,7 @@ directly; texts that these repairs provably leave alone skip them. Whatever is n
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import open_clip
@@ -22,7 +23,7 @@ def picture_transform(config: PreprocessCfg) -> Callable[[Image.Image], Tensor]:
     size = config.size if isinstance(config.size, int) else config.size[0]
     square = isinstance(config.size, int) or set(config.size) == {size}
     if not square or config.resize_mode != "shortest" or config.interpolation not in RESAMPLING:
-        return image_transform_v2(config, is_train=False)
+        return cast(Callable[[Image.Image], Tensor], image_transform_v2(config, is_train=False))
     resampling = RESAMPLING[config.interpolation]
     mean, std = (torch.tensor(values, dtype=torch.float32).view(3, 1) for values in (config.mean, config.std))
     # A byte has 256 values: each is scaled and normalised once, and looked up.
@@ -51,8 +52,8 @@ def skip_repairs(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokeni
     """The tokenizer, in place, such that it does not look for broken encodings and entities where there are none."""
     clean = tokenizer.clean_fn
 
-    def quick(text: str) -> str:
-        return " ".join(text.split()).lower() if needs_no_repair(text) else clean(text)
+    def quick(x: str) -> str:
+        return " ".join(x.split()).lower() if needs_no_repair(x) else clean(x)
 
     if clean is open_clip.tokenizer.get_clean_fn("lower"):
         tokenizer.clean_fn = quick
