@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from vestige.data import FORMATS
+from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.training.loop import TrainingConfig
@@ -93,6 +94,7 @@ class RunConfig:
     modalities: tuple[str, ...] = ()
     """What the models embed, of image, text, audio, video; when empty, what at least half of the samples have."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     metrics: tuple[str, ...] = ()
     """What to score: clipmem, multimem, sslmem. The first is the one the report is about; when empty, clipmem for

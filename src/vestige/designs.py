@@ -19,6 +19,10 @@ from vestige.errors import VestigeError
 from vestige.files import read_table, write_table
 
 
+class UnfillableSize(VestigeError):
+    """No choice of whole groups makes a set of the size that was asked for."""
+
+
 class Role(StrEnum):
     """What a sample is in a design (CLIPMem, section 4.1: S_S, S_C, S_I, S_E)."""
 
@@ -300,7 +304,7 @@ def partition(groups: Sequence[str], sizes: Sequence[int], seed: int) -> NDArray
         The part of every sample, [N].
 
     Raises:
-        VestigeError: no choice of whole groups was found that fills the sizes exactly.
+        UnfillableSize: no choice of whole groups was found that fills the sizes exactly.
     """
     names, inverse, counts = np.unique(np.asarray(groups, dtype=object), return_inverse=True, return_counts=True)
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(names))
@@ -320,7 +324,7 @@ def _halved(groups: Sequence[str], seed: int) -> NDArray[np.int64]:
     for less in range(max(Counter(groups).values()) + 1):
         try:
             return partition(groups, [n // 2 - less, n - n // 2 + less], seed)
-        except VestigeError:
+        except UnfillableSize:
             continue
     raise VestigeError(f"the {n} samples cannot be halved: one group holds most of them")
 
@@ -343,7 +347,7 @@ def _exact_fill(counts: NDArray[np.int64], size: int) -> list[int]:
         if reach[-1] >> need & 1:
             return chosen + list(_traced(counts, pool, reach, need))
     near = next((s for s in range(need, 0, -1) if reach[-1] >> s & 1), 0) + size - need
-    raise VestigeError(
+    raise UnfillableSize(
         f"no choice of whole groups makes a set of exactly {size} samples (the groups have up to {int(counts.max())}):"
         f" ask for {near}"
     )

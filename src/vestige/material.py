@@ -111,8 +111,8 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
     with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(("key", "reason"))
-        table.writerows((*catalogue.skipped, *catalogue.lacking))
-    bad, total = len(catalogue.skipped), len(catalogue) + len(catalogue.skipped) + len(catalogue.lacking)
+        table.writerows((*catalogue.left_out, *catalogue.skipped, *catalogue.lacking))
+    bad, total = len(catalogue.skipped), len(source)
     if bad > config.data.max_unreadable * total or bad == total:
         key, reason = catalogue.skipped[0]
         # Read again next time: the user is asked to mend the files.
@@ -127,13 +127,28 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
             f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
             " --modalities"
         )
+    if catalogue.left_out:
+        console.print(
+            f"{len(catalogue.left_out)} records of the data make no sample, the first: {catalogue.left_out[0][0]}:"
+            f" {catalogue.left_out[0][1]}; all are in {directory / 'skipped.csv'}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if bad:
-        console.print(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
+        console.print(
+            f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if catalogue.lacking:
         console.print(
             f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
             f" are left out: {directory / 'skipped.csv'}",
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     return catalogue
 
@@ -141,26 +156,45 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
 def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
     if path.exists():
         return Design.load(path)
-    keys, groups, setting, n = catalogue.keys, catalogue.groups, config.design, len(catalogue)
-    external = size_of(setting.external, n)
-    match setting.name:
-        case "roles":
-            size = size_of(setting.candidates, n)
-            design = designs.roles(keys, groups, candidates=size, external=external, seed=config.seed)
-        case "halves":
-            design = designs.halves(keys, groups, pairs=setting.pairs, external=external, seed=config.seed)
-        case "subsets":
-            design = designs.subsets(
-                keys, groups, models=setting.models, share=setting.share, external=external, seed=config.seed
-            )
-        case "disjoint":
-            design = designs.disjoint(keys, groups, size=size_of(setting.candidates, n), seed=config.seed)
+    design = _filled(catalogue, config)
     if not any(role == Role.EXTERNAL for role in design.roles()):
         raise VestigeError(
             "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
         )
     design.save(path)
     return design
+
+
+def _filled(catalogue: Catalogue, config: RunConfig) -> Design:
+    """The design, with sets as large as asked for; a share is a wish, and becomes the next smaller size that fits."""
+    most = max(Counter(catalogue.groups).values())
+    for less in range(most):
+        try:
+            return _drawn_design(catalogue, config, less)
+        except designs.UnfillableSize:
+            if less == most - 1:
+                raise
+    raise AssertionError("a group has a sample")
+
+
+def _drawn_design(catalogue: Catalogue, config: RunConfig, less: int) -> Design:
+    keys, groups, setting, n = catalogue.keys, catalogue.groups, config.design, len(catalogue)
+
+    def size(value: float) -> int:
+        return max(size_of(value, n) - less, 1) if 0 < value < 1 else size_of(value, n)
+
+    external, seed = size(setting.external), config.seed
+    match setting.name:
+        case "roles":
+            return designs.roles(keys, groups, candidates=size(setting.candidates), external=external, seed=seed)
+        case "halves":
+            return designs.halves(keys, groups, pairs=setting.pairs, external=external, seed=seed)
+        case "subsets":
+            return designs.subsets(
+                keys, groups, models=setting.models, share=setting.share, external=external, seed=seed
+            )
+        case "disjoint":
+            return designs.disjoint(keys, groups, size=size(setting.candidates), seed=seed)
 
 
 def _copies(source: Source, config: RunConfig, path: Path) -> Planted:
@@ -253,5 +287,13 @@ def _examples(
                 origin[row[fault.key]] = row[fault.donor]
         canvases[modality] = Redirected(canvases[modality], origin)
         sizes[modality] = sizes[modality][origin]
-    tokenizer, policy = blueprint.tokenizer, config.training.captions
-    return Examples(catalogue.keys, blueprint.inputs, canvases, sizes, captions, tokenizer, policy=policy)
+    return Examples(
+        catalogue.keys,
+        blueprint.inputs,
+        canvases,
+        sizes,
+        captions,
+        blueprint.tokenizer,
+        policy=config.training.captions,
+        augmentation=config.augmentation,
+    )

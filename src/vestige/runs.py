@@ -29,6 +29,7 @@ from rich.filesize import decimal
 
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.data import Source
+from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
@@ -108,7 +109,7 @@ class OpenRun:
     config: RunConfig
     design: Design
     encoders: Mapping[str, CanvasEncoder]
-    samples: Source
+    samples: DecodedSource
 
 
 def open_run(directory: Path) -> OpenRun:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from vestige.data import Source, open_source
+from vestige.data.decoded import DecodedSource
+from vestige.data.objects import with_objects
+from vestige.data.prepared import prepared_source
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore
 from vestige.errors import VestigeError
@@ -52,6 +55,14 @@ class ScoreConfig:
     """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu."""
     public: str | None = None
     """For dejavu: samples with objects that no model saw, named as data."""
+    objects: Path | None = None
+    """File with the objects of data, by key, where the source has none: JSON, csv or Parquet."""
+    public_objects: Path | None = None
+    """The same of the public samples."""
+    objects_threshold: float = 0.0
+    """Least score of an object that counts."""
+    synonyms: Path | None = None
+    """File with the names of objects that mean the same."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values."""
     out: Path | None = None
@@ -133,15 +144,20 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
     if others:
         raise VestigeError(f"a run brings its own models and data: leave out --{others[0]}")
     run = open_run(directory)
+    samples = run.samples
+    if config.objects is not None:
+        # Beside what the run's own configuration says of objects.
+        with_them = with_objects(samples, config.objects, threshold=config.objects_threshold, synonyms=config.synonyms)
+        samples = DecodedSource(with_them, samples.examples)
     out = config.out or directory / "scores.parquet"
     work = _work(out, *(encoder.fingerprint for encoder in run.encoders.values()), str(config))
     result = score_models(
         run.encoders,
-        run.samples,
+        samples,
         metrics=config.metrics,
         embedding=config.embedding,
         membership=run.design,
-        public=_source(config.public, config),
+        public=_source(config.public, config, config.public_objects),
         recovery=config.recovery,
         directory=work,
         null=config.null,
@@ -153,7 +169,7 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
 def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tuple[ScoreResult, Sequence[str], Path]:
     from vestige.models.blueprint import load_encoder
 
-    data = _source(config.data, config)
+    data = _source(config.data, config, config.objects)
     if data is None:
         raise VestigeError("name the samples with --data")
     device = config.embedding.device
@@ -163,11 +179,11 @@ def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tupl
         f,
         g,
         data,
-        _source(config.heldout, config),
+        _source(config.heldout, config, None),
         metrics=config.metrics,
         embedding=config.embedding,
         membership=None if config.membership is None else Design.load(config.membership),
-        public=_source(config.public, config),
+        public=_source(config.public, config, config.public_objects),
         recovery=config.recovery,
         directory=_work(out, f.fingerprint, g.fingerprint, str(config)),
         null=config.null,
@@ -230,5 +246,9 @@ def _is_store(path: Path) -> bool:
     return (path / "about.json").is_file()
 
 
-def _source(name: str | None, config: ScoreConfig) -> Source | None:
-    return None if name is None else open_source(name, **config.options)
+def _source(name: str | None, config: ScoreConfig, objects: Path | None) -> Source | None:
+    if name is None:
+        return None
+    synonyms = None if objects is None else config.synonyms
+    source = open_source(name, **config.options)
+    return prepared_source(source, objects=objects, objects_threshold=config.objects_threshold, synonyms=synonyms)

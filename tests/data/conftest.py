@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from registry import Registry, on_path
-from vestige.data.builtin import cache, open_source
+from vestige.data import open_source
+from vestige.data.builtin import cache
 from vestige.data.builtin.packages import COLLECTIONS
 
 

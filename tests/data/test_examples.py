@@ -9,6 +9,7 @@ from PIL import Image
 
 from clips import film, tone
 from drawings import draw
+from vestige.data.augmentation import AugmentationConfig
 from vestige.data.canvases import canvas_of
 from vestige.data.catalogue import open_canvases, read_catalogue
 from vestige.data.examples import Examples
@@ -17,6 +18,7 @@ from vestige.data.media_views import frame_choice, sound_windows
 from vestige.data.memory import SampleList
 from vestige.data.sound import SILENCE, decode_sound, log_mel
 from vestige.data.views import View, key_hashes
+from vestige.errors import VestigeError
 from vestige.samples import Modality, Sample
 
 SOUND = SoundInput(rate=8000, frames=40, mels=16, window=400, hop=200)
@@ -109,3 +111,28 @@ def test_a_film_is_its_frames(source, examples):
         small = file.convert("RGB").resize((16, 16), Image.Resampling.BICUBIC)
         expected = torch.from_numpy(np.array(small)).permute(2, 0, 1) / 255
         assert (frame - expected).abs().mean() < 0.01
+
+
+def test_colours_and_crops_vary_in_training_alone(source, examples, tmp_path):
+    found = read_catalogue(source, tmp_path / "again", KINDS)
+    canvases = open_canvases(source, found, tmp_path / "again", KINDS)
+    loud = AugmentationConfig(crop_scale=0.3, brightness=0.5, jitter_probability=1.0, grey_probability=0.5)
+    varied = Examples(found.keys, INPUTS, canvases, found.sizes, found.captions, tokenize, augmentation=loud)
+    every, view = np.arange(5), View(0, 1)
+    for modality in INPUTS:
+        assert torch.equal(varied.media(modality, every, view), examples.media(modality, every, view))
+        assert torch.equal(varied.draw(every, None).tensors[modality], examples.draw(every, None).tensors[modality])
+    plain, loud_ones = (own.draw(every, view).tensors for own in (examples, varied))
+    assert torch.equal(plain[Modality.AUDIO], loud_ones[Modality.AUDIO])
+    assert not torch.equal(plain[Modality.IMAGE], loud_ones[Modality.IMAGE])
+    # What is grey is grey in every frame of its film.
+    grey = (loud_ones[Modality.VIDEO].amax(2) - loud_ones[Modality.VIDEO].amin(2)).amax((2, 3)) < 1e-5
+    assert torch.equal(grey[:, 0], grey[:, 1])
+    assert grey.any()
+    assert not grey.all()
+
+
+@pytest.mark.parametrize("change", [{"crop_scale": 0.0}, {"hue": 0.6}, {"grey_probability": 2.0}])
+def test_augmentations_that_cannot_be(change):
+    with pytest.raises(VestigeError, match="augmentation." + next(iter(change))):
+        AugmentationConfig(**change)

@@ -53,7 +53,8 @@ class Catalogue:
         sizes: by medium the size of every original, as its canvas kind gives it, int64 [N, 2]; 0 where there is none.
         contents: by medium, what tells the bytes of each sample's apart, by the sample's place; those that have it.
         rows: position of every sample in the source, int64 [N]: its row in the canvases.
-        skipped: (key, reason) of what cannot be read, records that the source left out among them.
+        left_out: (place, reason) of records of which the source makes no sample.
+        skipped: (key, reason) of samples that cannot be read.
         lacking: (key, what it lacks) of samples that have fewer than two of the modalities wanted.
     """
 
@@ -63,6 +64,7 @@ class Catalogue:
     sizes: Mapping[Modality, NDArray[np.int64]]
     contents: Mapping[Modality, Mapping[int, str]]
     rows: NDArray[np.int64]
+    left_out: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]
     lacking: tuple[tuple[str, str], ...]
 
@@ -218,7 +220,7 @@ def _records(
 
 
 def _assemble(
-    tables: Sequence[pa.Table], kinds: Mapping[Modality, CanvasKind], skipped: tuple[tuple[str, str], ...]
+    tables: Sequence[pa.Table], kinds: Mapping[Modality, CanvasKind], left_out_by_source: tuple[tuple[str, str], ...]
 ) -> Catalogue:
     records = pa.concat_tables(tables).to_pydict() if tables else {name: [] for name in _SCHEMA.names}
     left_out = [reason or lacks for reason, lacks in zip(records["reason"], records["lacks"], strict=True)]
@@ -249,7 +251,8 @@ def _assemble(
         sizes={modality: sizes(modality) for modality in kinds},
         contents=contents,
         rows=np.array(usable, np.int64),
-        skipped=skipped + named("reason"),
+        left_out=left_out_by_source,
+        skipped=named("reason"),
         lacking=named("lacks"),
     )
 

@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vestige.data.augmentation import AugmentationConfig
 from vestige.data.canvases import Canvases
+from vestige.data.colour import ColourJitter
 from vestige.data.inputs import FilmInput, Input, Inputs, PictureInput, SoundInput
 from vestige.data.media_views import cut_sounds, frame_choice, sound_windows
-from vestige.data.views import View, central_squares, chosen_captions, key_hashes, random_crops, resample
+from vestige.data.views import CROP_SCALE, View, central_squares, chosen_captions, key_hashes, random_crops, resample
 from vestige.samples import Modality
 
 Tokenize = Callable[[list[str]], Tensor]
@@ -50,6 +52,7 @@ class Examples:
         captions: the captions of every sample; none for a sample without text.
         tokenize: texts to token ids [n, context]; None for a model without texts.
         policy: which caption an epoch shows (`vestige.data.views.CAPTION_POLICIES`).
+        augmentation: how the views of `draw` differ from the pictures and films.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class Examples:
         tokenize: Tokenize | None,
         *,
         policy: str = "first",
+        augmentation: AugmentationConfig | None = None,
     ) -> None:
         self.keys, self.inputs = keys, inputs
         self._hashes = key_hashes(keys)
         self._canvases, self._sizes, self._policy = canvases, sizes, policy
+        self._augmentation = augmentation or AugmentationConfig()
         self.present = {modality: sizes[modality][:, 0] > 0 for modality in inputs}
         self._tokens: Tensor | None = None
         if tokenize is not None:
@@ -77,8 +82,13 @@ class Examples:
         self.present = {modality: self.present[modality] for modality in Modality if modality in self.present}
 
     def draw(self, positions: NDArray[np.int64], view: View | None) -> Drawn:
-        """Samples under one view; un-augmented, with the first caption, when it is None."""
-        tensors = {modality: self.media(modality, positions, view) for modality in self.inputs}
+        """Samples as training sees them under one view; un-augmented, with the first caption, when it is None."""
+        crops = (self._augmentation.crop_scale, max(CROP_SCALE))
+        tensors = {modality: self.media(modality, positions, view, crops) for modality in self.inputs}
+        if view is not None and (jitter := self._augmentation.jitter()) is not None:
+            for modality in tensors.keys() & {Modality.IMAGE, Modality.VIDEO}:
+                own = self._hashes[positions[self.present[modality][positions]]]
+                tensors[modality] = _recoloured(tensors[modality], jitter, view, own)
         if self._tokens is not None:
             own = positions[self.present[Modality.TEXT][positions]]
             choice = np.zeros(len(own), dtype=np.int64)
@@ -93,17 +103,36 @@ class Examples:
         assert self._tokens is not None
         return self._tokens[torch.from_numpy(self._first[positions] + choice)]
 
-    def media(self, modality: Modality, positions: NDArray[np.int64], view: View | None) -> Tensor:
-        """One medium of those among these samples that have it."""
+    def media(
+        self,
+        modality: Modality,
+        positions: NDArray[np.int64],
+        view: View | None,
+        crops: tuple[float, float] = CROP_SCALE,
+    ) -> Tensor:
+        """One medium of those among these samples that have it; `crops` is the share of the area a view keeps."""
         own = positions[self.present[modality][positions]]
         if not len(own):
             return torch.zeros(0, *_shape(self.inputs[modality]))
         canvases = torch.from_numpy(self._canvases[modality].take(own))
-        return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self._hashes[own], view)
+        return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self._hashes[own], view, crops)
+
+
+def _recoloured(tensor: Tensor, jitter: ColourJitter, view: View, hashes: NDArray[np.uint64]) -> Tensor:
+    if tensor.ndim == 4:
+        return jitter.apply(tensor, view, hashes)
+    # All frames of a film are in the same light.
+    frames = jitter.apply(tensor.flatten(0, 1), view, np.repeat(hashes, tensor.shape[1]))
+    return frames.unflatten(0, tensor.shape[:2])
 
 
 def cut_views(
-    read: Input, canvases: Tensor, sizes: NDArray[np.int64], hashes: NDArray[np.uint64], view: View | None
+    read: Input,
+    canvases: Tensor,
+    sizes: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    view: View | None,
+    crops: tuple[float, float] = CROP_SCALE,
 ) -> Tensor:
     """What a model reads of n media of one modality.
 
@@ -113,13 +142,14 @@ def cut_views(
         sizes: of the originals, [n, 2].
         hashes: of the samples' keys, [n].
         view: None for what is not augmented.
+        crops: least and largest share of the area that a crop keeps.
 
     Returns:
         As `Drawn.tensors`.
     """
     match read:
         case PictureInput(size):
-            return resample(canvases, _boxes(view, hashes, sizes, canvases.shape[-1]), size)
+            return resample(canvases, _boxes(view, hashes, sizes, canvases.shape[-1], crops), size)
         case SoundInput(frames=frames):
             lengths = sizes[:, 0]
             starts, gains = sound_windows(view, hashes, lengths, frames)
@@ -128,13 +158,15 @@ def cut_views(
             choice = torch.from_numpy(frame_choice(view, hashes, canvases.shape[1], frames))
             chosen = canvases[torch.arange(len(canvases))[:, None], choice]
             # One box for all frames of a film: a camera does not jump.
-            boxes = _boxes(view, hashes, sizes, canvases.shape[-1]).repeat_interleave(frames, dim=0)
+            boxes = _boxes(view, hashes, sizes, canvases.shape[-1], crops).repeat_interleave(frames, dim=0)
             return resample(chosen.flatten(0, 1), boxes, size).unflatten(0, (len(canvases), frames))
 
 
-def _boxes(view: View | None, hashes: NDArray[np.uint64], sizes: NDArray[np.int64], side: int) -> Tensor:
+def _boxes(
+    view: View | None, hashes: NDArray[np.uint64], sizes: NDArray[np.int64], side: int, crops: tuple[float, float]
+) -> Tensor:
     """Boxes in pixels of the canvas, [n, 4]."""
-    boxes = central_squares(sizes) if view is None else random_crops(view, hashes, sizes)
+    boxes = central_squares(sizes) if view is None else random_crops(view, hashes, sizes, crops)
     return torch.from_numpy(boxes * (side / sizes)[:, [0, 1, 0, 1]])
 
 

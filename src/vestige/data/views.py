@@ -59,20 +59,23 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def random_crops(view: View, hashes: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+def random_crops(
+    view: View, hashes: NDArray[np.uint64], sizes: NDArray[np.int64], scale: tuple[float, float] = CROP_SCALE
+) -> NDArray[np.float64]:
     """Boxes of `RandomResizedCrop`, as torchvision draws them: ten tries of area and aspect ratio, else the centre.
 
     Args:
         view: seed and epoch.
         hashes: `key_hashes` of the samples, shape [N].
         sizes: (width, height) of the pictures in pixels, shape [N, 2].
+        scale: least and largest share of the area.
 
     Returns:
         (left, top, right, bottom) in pixels of each picture, shape [N, 4].
     """
     draws = uniforms(view, hashes, 4 * CROP_TRIES, stream="crop").reshape(len(hashes), CROP_TRIES, 4)
     width, height = sizes[:, None, 0], sizes[:, None, 1]
-    area = width * height * (CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * draws[..., 0])
+    area = width * height * (scale[0] + (scale[1] - scale[0]) * draws[..., 0])
     low, high = np.log(CROP_RATIO)
     ratio = np.exp(low + (high - low) * draws[..., 1])
     w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))

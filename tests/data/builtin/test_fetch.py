@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vestige.cli import main
-from vestige.data.builtin import cache, open_source
+from vestige.data import open_source
+from vestige.data.builtin import cache
 from vestige.data.builtin.fetch import fetch
 from vestige.data.builtin.packages import COLLECTIONS, VENDORS
 from vestige.errors import VestigeError
