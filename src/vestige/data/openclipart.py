@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from vestige.data.cache import cache_folder, file_names, require
-from vestige.data.catalogue import joined_groups
+from vestige.data.grouping import joined_groups
 from vestige.data.media import content_hash
 from vestige.data.options import one_of
 from vestige.data.packages import OPENCLIPART_PNG, OPENCLIPART_SVG

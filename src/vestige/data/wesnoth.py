@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from vestige.data.cache import require
-from vestige.data.catalogue import joined_groups
+from vestige.data.grouping import joined_groups
 from vestige.data.options import one_of
 from vestige.data.packages import WESNOTH
 from vestige.data.wesnoth_units import FEWEST_FRAMES, Clip, Unit, read_units
