@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _NAMES = re.compile(r"'[^']*'|\([^()]*\)|(?<=: )/.*$")
-_NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBERS = re.compile(r"(?<![\w-])\d+(?:[.,]\d+)*")
 
 MOST_NAMES = 100_000
 """Different names that a tally tells apart."""
