@@ -16,6 +16,7 @@ from rich.text import Text
 from safetensors import SafetensorError
 
 from vestige.errors import VestigeError
+from vestige.printed import printable
 from vestige.progress import console as messages
 
 DEBUG = "VESTIGE_DEBUG"
@@ -27,7 +28,7 @@ USAGE = """usage: vestige VERB ...
            or vestige run CONFIG.yaml
   score    score samples with two checkpoints you trained, or a run with more metrics:
            vestige score RUN --metric clipmem,multimem,sslmem,unitmem
-  data     the built-in collections: vestige data list, vestige data fetch NAME
+  data     what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME
   caption  write more captions for data that have one each:
            vestige caption DATA --with wordnet --count 4 --out captions.parquet
   annotate find the objects in the pictures of data with a detector of yours:
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _refuse(message: str) -> int:
     # As text: a message holds file names and captions, which are not markup.
-    messages.print(Text(f"vestige: {message}"), soft_wrap=True)
+    messages.print(Text(printable(f"vestige: {message}", None)), soft_wrap=True)
     return 2
 
 

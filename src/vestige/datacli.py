@@ -1,4 +1,4 @@
-"""`vestige data ...`: what the built-in collections are, and fetching them."""
+"""`vestige data ...`: what is in a source; what the built-in collections are, and fetching them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ from vestige.errors import VestigeError
 
 USAGE = """usage: vestige data VERB ...
 
+  check    what is in a source, yours or built-in, and what is wrong with it: vestige data check csv:pairs.csv
   fetch    fetch a built-in collection: vestige data fetch NAME [--cache DIR]
   list     the built-in collections: what they are, and which are there
 
@@ -103,4 +104,10 @@ def _list(arguments: Sequence[str]) -> None:
     Console().print(table, markup=False, highlight=False)
 
 
-VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"fetch": _fetch, "list": _list}
+def _check(arguments: Sequence[str]) -> None:
+    from vestige.datacheck import main as check
+
+    check(arguments)
+
+
+VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {"check": _check, "fetch": _fetch, "list": _list}

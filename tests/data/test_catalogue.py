@@ -12,7 +12,8 @@ from vestige.data import catalogue as module
 from vestige.data import open_source
 from vestige.data.builtin.twemoji import Twemoji
 from vestige.data.canvases import FreshCanvases, KeptCanvases, PictureCanvas
-from vestige.data.catalogue import joined_groups, open_canvases, read_catalogue
+from vestige.data.catalogue import open_canvases, read_catalogue
+from vestige.data.grouping import joined_groups
 from vestige.errors import VestigeError
 from vestige.samples import Modality
 

@@ -59,6 +59,28 @@ def decode_frames(media: Media, count: int) -> list[Image.Image]:
     return _film(media, count) if frames is None else frames
 
 
+def film_length(media: Media) -> tuple[int, float | None]:
+    """Frames of a film, counted without decoding them, and its seconds; None where the container states none.
+
+    Raises:
+        UnreadableMedia: as `decode_frames`, as far as that is seen without decoding.
+    """
+    if isinstance(media, Image.Image):
+        return 1, None
+    with byte_stream(media) as file, quiet_pillow():
+        try:
+            with Image.open(file, formats=picture_formats()) as picture:
+                return getattr(picture, "n_frames", 1), None
+        except UnidentifiedImageError:
+            pass
+        except Exception as error:
+            raise UnreadableMedia(f"not a readable animation: {type(error).__name__}: {one_line(error)}") from error
+    with _open_film(media) as (container, stream):
+        stated = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        seconds = float(stated) if stated else container.duration / 1e6 if container.duration else None
+        return sum(not packet.is_discard for packet in _packets(container, stream)), seconds
+
+
 def middles(length: int, count: int) -> list[int]:
     """The middle of each of `count` equal runs of `length` things."""
     return [(2 * place + 1) * length // (2 * count) for place in range(count)]

@@ -181,6 +181,27 @@ def test_names_of_gigabytes(tmp_path, kind, size):
     assert "a name of " in dict(source.skipped())["x.tar"]
 
 
+@pytest.mark.parametrize("hole", [1, 20])
+def test_a_hole_in_the_middle_is_no_end(tmp_path, hole):
+    path = write_tar(tmp_path / "x.tar", pairs("a", "b"), tarfile.USTAR_FORMAT)
+    data = path.read_bytes()
+    at = data.index(b"b.jpg")
+    path.write_bytes(data[:at] + bytes(hole * BLOCK) + data[at:])
+    source = WebDataset(path)
+    assert list(source.keys()) == ["a"]
+    assert (
+        f"more follows at byte {at + hole * BLOCK}, after the end mark at byte {at}" in dict(source.skipped())["x.tar"]
+    )
+
+
+def test_archives_joined_by_cat_are_not_read_in_silence(tmp_path):
+    parts = [write_tar(tmp_path / f"{key}.part", pairs(key)).read_bytes() for key in "ab"]
+    (tmp_path / "x.tar").write_bytes(b"".join(parts))
+    source = WebDataset(tmp_path / "x.tar")
+    assert list(source.keys()) == ["a"]
+    assert "after the end mark" in dict(source.skipped())["x.tar"]
+
+
 def test_a_damaged_header_in_the_middle(tmp_path):
     path = write_tar(tmp_path / "x.tar", pairs("a", "b"), tarfile.USTAR_FORMAT)
     data = bytearray(path.read_bytes())

@@ -113,7 +113,9 @@ def test_category_names_of_the_copy(msrvtt):
         ([{"video_id": "video0"}], SENTENCES, "a record has no 'url'"),
         (VIDEOS, [sentence(0, "x", 1) | {"caption": ["x"]}], "sentences: 'caption' of a record is to be a text"),
         (VIDEOS[:1] * 2, SENTENCES, "two videos have the id 'video0'"),
-        ([], SENTENCES, "none of 0 clips can be used"),
+        ([], [], "none of 0 clips can be used"),
+        ([], SENTENCES, "video0: no video of 2 sentences in train_val_videodatainfo.json"),
+        ([video(0, FIRST, "trein")], SENTENCES, "the split of 'video0' is 'trein', not one of train, validate, test"),
         (VIDEOS, [], "none of 3 clips can be used; the first, video0: no sentence"),
     ],
 )

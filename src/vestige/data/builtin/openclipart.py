@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vestige.data.builtin.cache import cache_folder, file_names, require
 from vestige.data.builtin.packages import OPENCLIPART_PNG, OPENCLIPART_SVG
-from vestige.data.catalogue import joined_groups
+from vestige.data.grouping import joined_groups
 from vestige.data.media import content_hash
 from vestige.data.options import one_of
 from vestige.errors import VestigeError

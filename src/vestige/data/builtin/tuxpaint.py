@@ -133,7 +133,7 @@ def _recording(stamp: _Stamp, sound: str, language: str) -> Path | None:
 
 
 def _groups(stamps: dict[str, _Stamp], sounds: dict[str, Path]) -> dict[str, str]:
-    from vestige.data.catalogue import joined_groups
+    from vestige.data.grouping import joined_groups
 
     sizes: dict[int, list[str]] = defaultdict(list)
     for key, path in sounds.items():

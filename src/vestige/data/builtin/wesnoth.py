@@ -13,7 +13,7 @@ from PIL import Image
 from vestige.data.builtin.cache import require
 from vestige.data.builtin.packages import WESNOTH
 from vestige.data.builtin.wesnoth_units import Clip, Unit, read_units
-from vestige.data.catalogue import joined_groups
+from vestige.data.grouping import joined_groups
 from vestige.data.options import one_of
 from vestige.samples import Media, Modality, Sample
 

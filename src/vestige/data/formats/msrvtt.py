@@ -91,6 +91,7 @@ class MsrVtt:
     def _read(self, file: Path, films: Mapping[str, Path], splits: Sequence[str]) -> None:
         clips: dict[str, tuple[str, str | None]] = {}
         texts: dict[str, list[tuple[int, str]]] = {}
+        known: set[str] = set()
         for member, record in elements(file, self._name):
             place = f"{self._name}: {file.name}: {member}"
             if member == "videos":
@@ -98,13 +99,19 @@ class MsrVtt:
                 if key in clips or key in self._samples:
                     raise self._error(f"{file.name}: two videos have the id {key!r}: keep one of the annotations")
                 number = field(place, record, "category", int) if "category" in record else None
-                if field(place, record, "split", str) in splits:
+                known.add(key)
+                split = field(place, record, "split", str)
+                if split not in SPLITS:
+                    raise self._error(f"{file.name}: the split of {key!r} is {split!r}, not one of {', '.join(SPLITS)}")
+                if split in splits:
                     clips[key] = source_of(url), self._label(place, number)
             elif member == "sentences":
                 key, caption = field(place, record, "video_id", str), field(place, record, "caption", str)
                 text = " ".join(caption.split())
                 if text:
                     texts.setdefault(key, []).append((field(place, record, "sen_id", int), text))
+        unknown = ((key, len(own)) for key, own in texts.items() if key not in known)
+        self._skipped += [(key, f"no video of {number} sentences in {file.name}") for key, number in unknown]
         for key, (group, label) in clips.items():
             if key not in films:
                 self._skipped.append((key, f"no film {key}.mp4 below the folder"))

@@ -16,6 +16,7 @@ from vestige.data.formats.filenames import printable
 BLOCK = 512
 # One read that covers a header, the small files behind it and their headers.
 WINDOW = 4096
+CHUNK = 2**20
 # Long names and pax records: what is larger is no name.
 LONGEST_RECORD = 2**20
 ADLER = 65521
@@ -90,6 +91,7 @@ class Tar:
                 window, start = os.pread(self._file, WINDOW, at), at
             header = window[at - start : at - start + BLOCK]
             if header.count(0) == BLOCK:
+                self._refuse_more(at)
                 return
             if len(header) < BLOCK:
                 if header and at == 0:
@@ -120,6 +122,14 @@ class Tar:
                 # Of a folder, or of the whole archive: a comment.
                 extra = {}
             at += -(-size // BLOCK) * BLOCK
+
+    def _refuse_more(self, end: int) -> None:
+        """Nothing but zeros follows the end mark; else it may be a hole in the archive, or another one joined to it."""
+        for at in range(end, self._length, CHUNK):
+            rest = os.pread(self._file, CHUNK, at)
+            if rest.count(0) < len(rest):
+                place = at + len(rest) - len(rest.lstrip(b"\0"))
+                raise Damaged(f"more follows at byte {place}, after the end mark at byte {end}: the rest is not read")
 
 
 def _checked(header: bytes) -> tuple[bytes, int]:
