@@ -38,9 +38,10 @@ def photograph(random: np.random.Generator) -> Image.Image:
     picture = coarse.resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
     for _ in range(12):
-        x, y = random.integers(0, width), random.integers(0, height)
+        x, y = int(random.integers(0, width)), int(random.integers(0, height))
         shape = draw.ellipse if random.random() < 0.5 else draw.rectangle
-        shape((x, y, x + random.integers(9, 200), y + random.integers(9, 200)), fill=tuple(random.integers(0, 256, 3)))
+        far = (x + int(random.integers(9, 200)), y + int(random.integers(9, 200)))
+        shape((x, y, *far), fill=tuple(random.integers(0, 256, 3).tolist()))
     grain = random.normal(0, 6, (height, width, 1))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
 

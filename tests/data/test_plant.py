@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drawings import draw
 from vestige.data import open_source
-from vestige.data.catalogue import joined_groups
+from vestige.data.grouping import joined_groups
 from vestige.data.media import content_of, decode_picture
 from vestige.data.memory import SampleList
 from vestige.data.plant import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL.Image import Image as Picture
 
 from vestige.data.grouping import joined_groups
-from vestige.data.media import UnreadableMedia, content_hash, decode_sized, encoded
+from vestige.data.media import UnreadableMedia, content_of, decode_sized
 from vestige.data.tallies import Reasons, Spread, reasons, spread
 from vestige.samples import Media, Modality, Sample
 
@@ -147,7 +147,7 @@ def _looked_at(modality: Modality, medium: Media) -> tuple[str, _Measures | str]
     """Hash of the bytes, empty if they cannot be read, and measures, or why there are none."""
     content = ""
     try:
-        content = content_hash(encoded(medium))
+        content = content_of(medium)
         return content, _measures(modality, medium)
     except UnreadableMedia as error:
         return content, str(error)
