@@ -63,7 +63,7 @@ def test_the_demo_at_a_tiny_size(small_model, tmp_path, capsys):
     for words in (
         "candidate",
         "independent",
-        "planted wrong captions (40)",
+        "planted faults (40)",
         "most memorized",
         "T@1",
         str(out / "report.html"),
@@ -289,3 +289,36 @@ def test_scores_from_embeddings_need_no_model_library():
     code = "import sys, vestige.scorefiles; print(sorted({'open_clip', 'altair'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_samples_are_named_anywhere_and_once(csv, tmp_path, capsys):
+    out = tmp_path / "run"
+    late = ["run", "--out", out, "--training.captions", "sometimes", f"--data=csv:{csv}"]
+    assert "training.captions: one of first, random, balanced, not 'sometimes'" in said(capsys, late)
+    assert "found --data a and --data b" in said(capsys, ["run", "--data", "a", "--out", out, "--data", "b"])
+    assert "name the samples after --data" in said(capsys, ["run", "--data", "--out", out])
+    assert "give 'mine.yaml' or --data" in said(capsys, ["run", "mine.yaml", "--data", "twemoji"])
+    assert "csv is a format: name the file or folder too" in said(capsys, ["run", "--data", "csv:", "--out", out])
+    assert f"vestige run --data csv:{csv}" in said(capsys, ["run", csv])
+    assert not out.exists()
+
+
+def test_names_in_messages_are_no_markup(csv, small_model, tmp_path, capsys):
+    assert "unknown verb '[/bold]'" in said(capsys, ["[/bold]"])
+    lines = csv.read_text().splitlines()
+    broken = csv.with_name("a [b].csv")
+    broken.write_text("\n".join([*lines, "gone [bold].png\tgone"]) + "\n")
+    out = tmp_path / "run [/b]"
+    sizes = ["--design.candidates", "8", "--design.external", "22", "--training.batch-size", "16", *SMALL[:4]]
+    assert cli.main(["run", "--data", f"csv:{broken}", "--out", str(out), "--model", str(small_model), *sizes]) == 0
+    printed = capsys.readouterr()
+    assert f"1 of 71 samples cannot be read and are left out: {out / 'skipped.csv'}\n" in printed.err
+    assert "gone [bold].png" in (out / "skipped.csv").read_text()
+
+
+def test_samples_with_one_modality_name_what_is_missing(make_folder, tmp_path, capsys):
+    folder = make_folder(4)
+    for text in folder.glob("*.txt"):
+        text.unlink()
+    line = said(capsys, ["run", "--data", f"imagefolder:{folder}", "--out", tmp_path / "run"])
+    assert "found image: most of the samples lack captions" in line

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.text import Text
 from safetensors import SafetensorError
 
 from vestige.errors import VestigeError
-from vestige.printed import printable
-from vestige.progress import console as messages
+from vestige.progress import say
 
 DEBUG = "VESTIGE_DEBUG"
 
@@ -58,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(metadata.version("vestige"))
         return 0
     if verb not in VERBS:
-        messages.print(f"vestige: unknown verb {verb!r}: one of {', '.join(VERBS)}", highlight=False)
-        return 2
+        return _refuse(f"unknown verb {verb!r}: one of {', '.join(VERBS)}")
     try:
         VERBS[verb](rest)
     # The metrics and pyarrow say what is wrong with a tensor or a file in the one line of a ValueError.
@@ -79,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _refuse("out of memory: lower the batch size, or choose a smaller model")
     except KeyboardInterrupt:
-        messages.print("\nstopped: give the same command again to go on from here")
+        say("")
+        say("stopped: give the same command again to go on from here")
         return 130
     except Exception as error:
         # A fault of ours: one line for the user, and the way to what a report of it needs.
@@ -93,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    # As text: a message holds file names and captions, which are not markup.
-    messages.print(Text(printable(f"vestige: {message}", None)), soft_wrap=True)
+    say(f"vestige: {message}")
     return 2
 
 
@@ -108,25 +106,47 @@ def _demo(arguments: Sequence[str]) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     from vestige.config import DataConfig, RunConfig, anchored, load_config
+    from vestige.data import likely_name
 
     if not arguments or arguments[0] in {"-h", "--help"}:
-        messages.print("usage: vestige run CONFIG.yaml | --data SOURCE [--out DIR] [settings]", highlight=False)
+        say("usage: vestige run CONFIG.yaml | --data SOURCE [--out DIR] [settings]")
         _configured_run("vestige run", RunConfig(), Path("runs/NAME"), ["--help"])
-    if arguments[0] == "--data":
-        if len(arguments) < 2:
-            raise VestigeError("name the samples after --data: twemoji, csv:FILE, webdataset:FILES, ...")
-        source = arguments[1]
-        _configured_run(
-            "vestige run", RunConfig(data=DataConfig(source=source)), Path("runs") / _name_of(source), arguments[2:]
-        )
+    source, rest = _source_named(arguments)
+    if source is not None:
+        if rest and not rest[0].startswith("-"):
+            raise VestigeError(
+                f"a configuration names its samples: give {rest[0]!r} or --data, or change its data with --data.source"
+            )
+        _configured_run("vestige run", RunConfig(data=DataConfig(source=source)), Path("runs") / _name_of(source), rest)
         return
     if arguments[0].startswith("-"):
-        raise VestigeError(f"vestige run takes a configuration file or --data SOURCE first, found {arguments[0]!r}")
+        raise VestigeError(f"vestige run takes a configuration file first, or --data SOURCE; found {arguments[0]!r}")
     path = Path(arguments[0])
+    if path.is_dir() or path.suffix not in {".yaml", ".yml"}:
+        like = likely_name(arguments[0])
+        if like is not None:
+            raise VestigeError(f"{path} is no configuration; for samples: vestige run --data {shlex.quote(like)}")
     # A configuration that lies in its run's folder is that run, taken up again; another gets a folder of its name.
     beside = (path.parent / "environment.json").exists()
     out = path.parent if beside else Path("runs") / path.stem
     _configured_run(f"vestige run {path}", anchored(load_config(path), path.parent), out, arguments[1:])
+
+
+def _source_named(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What `--data` names, and the other arguments."""
+    rest, sources, words = list[str](), list[str](), iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != "--data":
+            rest.append(word)
+            continue
+        source = value if equals else next(words, "")
+        if not source or source.startswith("--"):
+            raise VestigeError("name the samples after --data: twemoji, csv:FILE, webdataset:FILES, ...")
+        sources.append(source)
+    if len(sources) > 1:
+        raise VestigeError(f"a run has one source of samples, found --data {' and --data '.join(sources)}: join them")
+    return (sources[0] if sources else None), rest
 
 
 def _name_of(source: str) -> str:
@@ -214,7 +234,7 @@ def _tell(summary: Mapping[str, Any], what: str, as_json: bool) -> None:
         return
     print(f"{summary['out']}: {summary[what]:,} {what} for {summary['samples']:,} samples, {summary['provenance']}")
     for reason, count in [*summary["reasons"].items()][:5]:
-        print(f"  {count:,} samples with fewer: {reason}")
+        print(f"  {count:,} {'sample' if count == 1 else 'samples'} with fewer: {reason}")
 
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {

@@ -146,7 +146,7 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     data = config.data
     kind, separator, location = data.source.partition(":")
     # A name on a hub is no path, unless a folder of that name is there.
-    named = separator and kind in FORMATS and (kind != "hf" or Path(location).expanduser().exists())
+    named = separator and location and kind in FORMATS and (kind != "hf" or Path(location).expanduser().exists())
     files: dict[str, Any] = {name: absolute(own) for name in DATA_FILES if (own := getattr(data, name)) is not None}
     files["extra_captions"] = tuple(absolute(path) for path in data.extra_captions)
     data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)

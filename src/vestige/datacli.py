@@ -1,6 +1,7 @@
 """`vestige data ...`: what is in a source; what the built-in collections are, and fetching them."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def _fetch(arguments: Sequence[str]) -> None:
     from vestige.data.builtin.cache import VARIABLE, cache_folder
     from vestige.data.builtin.fetch import fetch
     from vestige.data.builtin.packages import COLLECTIONS
-    from vestige.progress import console
+    from vestige.progress import say
 
     chosen = tyro.cli(FetchArguments, args=list(arguments), prog="vestige data fetch")
     folder = fetch(chosen.name, cache=chosen.cache)
@@ -73,9 +74,7 @@ def _fetch(arguments: Sequence[str]) -> None:
     if credit:
         print(f"credit: {credit}")
     if chosen.cache is not None and chosen.cache.resolve() != cache_folder().resolve():
-        console.print(
-            f"to use it from there: export {VARIABLE}={chosen.cache.resolve()}", highlight=False, markup=False
-        )
+        say(f"to use it from there: export {VARIABLE}={shlex.quote(str(chosen.cache.resolve()))}")
 
 
 def _list(arguments: Sequence[str]) -> None:

@@ -347,9 +347,10 @@ def _exact_fill(counts: NDArray[np.int64], size: int) -> list[int]:
         if reach[-1] >> need & 1:
             return chosen + list(_traced(counts, pool, reach, need))
     near = next((s for s in range(need, 0, -1) if reach[-1] >> s & 1), 0) + size - need
+    advice = f"ask for {near}" if near else "byte-identical media and equal names of groups make one group; look there"
     raise UnfillableSize(
         f"no choice of whole groups makes a set of exactly {size} samples (the groups have up to {int(counts.max())}):"
-        f" ask for {near}"
+        f" {advice}"
     )
 
 

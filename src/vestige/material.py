@@ -23,7 +23,7 @@ from vestige.designs import Design, Role
 from vestige.errors import VestigeError
 from vestige.files import remove, replacing
 from vestige.models.blueprint import Blueprint
-from vestige.progress import console
+from vestige.progress import say
 from vestige.samples import Modality, Sample
 
 # Samples that are looked at to see which modalities a source has.
@@ -120,7 +120,8 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
         raise VestigeError(
             f"{bad} of {total} samples cannot be read, more than data.max_unreadable ="
             f" {config.data.max_unreadable:g} allows; the first is {key!r}: {reason}. All are in"
-            f" {directory / 'skipped.csv'}: mend them, or allow more"
+            f" {directory / 'skipped.csv'}: mend them"
+            + (", or look whether the columns or the folder are the right ones" if bad == total else ", or allow more")
         )
     if not len(catalogue):
         raise VestigeError(
@@ -128,27 +129,16 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
             " --modalities"
         )
     if catalogue.left_out:
-        console.print(
+        say(
             f"{len(catalogue.left_out)} records of the data make no sample, the first: {catalogue.left_out[0][0]}:"
-            f" {catalogue.left_out[0][1]}; all are in {directory / 'skipped.csv'}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f" {catalogue.left_out[0][1]}; all are in {directory / 'skipped.csv'}"
         )
     if bad:
-        console.print(
-            f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
     if catalogue.lacking:
-        console.print(
+        say(
             f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
-            f" are left out: {directory / 'skipped.csv'}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f" are left out: {directory / 'skipped.csv'}"
         )
     return catalogue
 

@@ -17,8 +17,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from vestige.printed import printable
+
 # Progress goes to stderr: stdout belongs to what was asked for (a table, --json).
 console = Console(stderr=True)
+
+
+def say(message: str) -> None:
+    """A line on stderr. File names and captions in it are no markup and no commands; paths are copied, not wrapped."""
+    console.print(Text(printable(message, None)), highlight=False, soft_wrap=True)
 
 
 class Advance(Protocol):
@@ -53,4 +60,4 @@ def progress(label: str, total: int, *, done: int = 0) -> Iterator[Advance]:
 
         yield advance
     if not console.is_terminal:
-        console.print(f"{label}: {total:,} done", highlight=False)
+        say(f"{label}: {total:,} done")

@@ -39,7 +39,7 @@ from vestige.material import Material, common_modalities, open_data, prepare
 from vestige.models import CanvasEncoder, openclip
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
-from vestige.progress import console
+from vestige.progress import say
 from vestige.report.build import build_report
 from vestige.runfolder import claimed
 from vestige.samples import Modality
@@ -83,7 +83,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     if "multimodal_cfg" in description:
         raise VestigeError(f"model {config.model}: CoCa models can be scored, not trained; name a CLIP architecture")
     source = open_data(config.data)
-    blueprint = Blueprint(description, wanted or common_modalities(source))
+    blueprint = Blueprint(description, wanted or _found(source, config))
     metrics = config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
     with claimed(directory, config):
         material = prepare(source, config, blueprint, directory)
@@ -93,6 +93,18 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         summary = _summarise(stores, scores, material, config, directory)
         _report(material.samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
+
+
+def _found(source: Source, config: RunConfig) -> tuple[Modality, ...]:
+    """The modalities of the samples; with fewer than two, what the user can do about it."""
+    found = common_modalities(source)
+    if len(found) < 2:
+        lack = "captions" if Modality.TEXT not in found else "pictures, sounds or films of a known ending"
+        raise VestigeError(
+            f"{config.data.source}: a contrastive model needs two modalities, found {', '.join(found) or 'none'}:"
+            f" most of the samples lack {lack}"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -151,10 +163,9 @@ def _train(material: Material, config: RunConfig, blueprint: Blueprint, director
         )
     cost = estimate(first, len(design.models), slots, examples, objective, config.training)
     batches = batch_count(slots, config.training.batch_size)
-    console.print(
+    say(
         f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
-        f" about {_duration(cost.seconds)}, {decimal(cost.memory)} of memory",
-        highlight=False,
+        f" about {_duration(cost.seconds)}, {decimal(cost.memory)} of memory"
     )
     for block in sorted(set(design.blocks)):
         rows = [model for model, own in enumerate(design.blocks) if own == block]
@@ -186,10 +197,7 @@ def _warn_of_long_captions(
     cut = openclip.count_cut([text for texts in captions for text in texts], tokenize, context)
     if cut:
         total = sum(map(len, captions))
-        console.print(
-            f"{cut} of {total} captions are longer than the {context} tokens the model reads: the rest is cut off",
-            highlight=False,
-        )
+        say(f"{cut} of {total} captions are longer than the {context} tokens the model reads: the rest is cut off")
 
 
 def _embed(material: Material, config: RunConfig, directory: Path) -> dict[str, EmbeddingStore]:

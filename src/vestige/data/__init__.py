@@ -85,24 +85,38 @@ def open_source(name: str, **options: str) -> Source:
     kind, separator, location = name.partition(":")
     if separator and kind in FORMATS and location:
         return _configured(FORMATS[kind], kind, options, Path(location))
+    if kind in FORMATS:
+        raise VestigeError(f"{kind} is a format: name the file or folder too, as {kind}:LOCATION")
+    like = likely_name(name)
+    if like is not None:
+        raise VestigeError(f"unknown data source {name!r}: for this path try {like}")
     known = [*BUILT_IN, *(f"{kind}:LOCATION" for kind in FORMATS)]
-    hint = next((f"; for this path try {kind}:{name}" for kind in _guesses(name)), "")
-    raise VestigeError(f"unknown data source {name!r}: known are {', '.join(known)}{hint}")
+    raise VestigeError(f"unknown data source {name!r}: known are {', '.join(known)}")
 
 
-def _guesses(name: str) -> Iterator[str]:
-    path = Path(name)
-    if path.is_dir():
-        yield _folder_kind(path)
-    elif path.suffix.lower() == ".tar" or name.endswith((".tar.gz", ".tgz")):
-        yield "webdataset"
-    elif path.suffix.lower() in {".csv", ".tsv", ".txt"}:
-        yield "csv"
+def likely_name(path: str) -> str | None:
+    """The source that a bare path seems to mean, `FORMAT:PATH`, or None."""
+    place = Path(path)
+    if place.is_dir():
+        return f"{_folder_kind(place)}:{path}"
+    kind = _FILE_KINDS.get(place.suffix.lower())
+    return None if kind is None else f"{kind}:{path}"
+
+
+_FILE_KINDS = {".tar": "webdataset", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet"}
 
 
 def _folder_kind(folder: Path) -> str:
     """The format that a folder looks like."""
     names = {entry.name for entry in islice(folder.iterdir(), 10_000)}
+    if (folder / "annotations").is_dir():
+        return "coco"
+    if {"shards", "metadata"} <= names:
+        return "datacomp"
+    if (folder / "metadata" / "UrbanSound8K.csv").exists():
+        return "urbansound8k"
+    if any(name.endswith("videodatainfo.json") or name == "MSRVTT_data.json" for name in names):
+        return "msrvtt"
     if any(name.endswith(".tar") for name in names):
         return "webdataset"
     if names & {"dataset_info.json", "dataset_dict.json"} or any(name.endswith(".parquet") for name in names):

@@ -16,7 +16,7 @@ from vestige.data.matching import matching
 from vestige.data.vocabulary import Vocabulary, read_synonyms
 from vestige.errors import VestigeError
 from vestige.files import read_table
-from vestige.progress import console
+from vestige.progress import say
 from vestige.samples import Sample
 
 _LABELS = ("labels", "objects", "label", "object")
@@ -58,13 +58,10 @@ def with_objects(source: Source, path: Path, *, threshold: float = 0.0, synonyms
     matching(str(path), objects.names, source.keys())
     if objects.merges or objects.below or objects.skipped:
         spellings = sum(len(counts) for counts in objects.merges.values())
-        console.print(
+        say(
             f"{path}: {spellings:,} spellings became {len(objects.merges):,} names; {objects.below:,} labels below the"
             f" threshold {threshold:g}; {len(objects.skipped):,} entries cannot be used"
-            + (f", the first: {': '.join(objects.skipped[0])}" if objects.skipped else ""),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            + (f", the first: {': '.join(objects.skipped[0])}" if objects.skipped else "")
         )
 
     def change(sample: Sample) -> Sample:

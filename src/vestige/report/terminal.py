@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vestige.printed import printable
 from vestige.scorefiles import ScoredFiles
 
 # Captions and paths are text, not markup, and are copied from the terminal: nothing is coloured or wrapped by guess.
@@ -90,7 +91,7 @@ def _findings(summary: Mapping[str, Any]):
     if (planted := summary["planted"]) is not None:
         clean = _interval(planted["clean_low"], planted["clean_high"])
         yield (
-            f"planted wrong captions ({planted['n']}): {_signed(planted['mean'])}"
+            f"planted faults ({planted['n']}): {_signed(planted['mean'])}"
             f" {_interval(planted['low'], planted['high'])}; the other candidates: {_signed(planted['clean_mean'])}"
             f" {clean}; AUC {planted['auc']:.3f} {_interval(planted['auc_low'], planted['auc_high'], sign='')}"
         )
@@ -113,8 +114,8 @@ def _most_memorized(metric: str, scores: pa.Table) -> Table:
     for name in (metric, "caption", "key", "planted"):
         table.add_column(name, overflow="fold")
     for row in sorted(rows, key=lambda row: -row[metric])[:SHOWN]:
-        caption = row["caption"] if len(row["caption"]) <= CAPTION_WIDTH else row["caption"][: CAPTION_WIDTH - 1] + "…"
-        table.add_row(_signed(row[metric]), Text(caption), Text(row["key"]), "planted" if row["planted"] else "")
+        caption, key = Text(printable(row["caption"], CAPTION_WIDTH)), Text(printable(row["key"], None))
+        table.add_row(_signed(row[metric]), caption, key, "planted" if row["planted"] else "")
     return table
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from vestige.data.examples import Examples
-from vestige.data.views import View
+from vestige.data.views import CAPTION_POLICIES, View
 from vestige.errors import VestigeError
 from vestige.progress import progress
 from vestige.training import checkpoints
@@ -60,12 +60,14 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "learning_rate", "epsilon"):
             if getattr(self, name) <= 0:
                 raise VestigeError(f"training.{name} must be greater than 0, not {getattr(self, name)}")
+        if self.captions not in CAPTION_POLICIES:
+            raise VestigeError(f"training.captions: one of {', '.join(CAPTION_POLICIES)}, not {self.captions!r}")
         if self.batch_size < 2:
             raise VestigeError("training.batch_size must be at least 2: a contrast needs two pairs")
         if not 0 <= self.warmup_epochs <= self.epochs:
             raise VestigeError(
                 f"training.warmup_epochs must lie between 0 and training.epochs = {self.epochs},"
-                f" not {self.warmup_epochs}"
+                f" not {self.warmup_epochs}: lower it, or train longer"
             )
 
 

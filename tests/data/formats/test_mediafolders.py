@@ -127,3 +127,10 @@ def test_folders_that_are_none(tmp_path):
     broken = write(tmp_path / "y", "a.png", "metadata.parquet")
     with pytest.raises(VestigeError, match=r"metadata\.parquet cannot be read"):
         open_source(f"imagefolder:{broken}")
+
+
+def test_a_folder_of_other_files_says_what_is_there(tmp_path):
+    write(tmp_path, "a.d/1.HEIC", "a.d/2.heic", "README")
+    for kind in ("imagefolder", "folder"):
+        with pytest.raises(VestigeError, match=r"found 2 \.heic, 1 without ending$"):
+            open_source(f"{kind}:{tmp_path}")

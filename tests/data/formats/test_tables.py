@@ -123,3 +123,18 @@ def test_guesses_by_what_a_path_holds(tmp_path):
     assert f"try webdataset:{tmp_path}/shards" in refused(f"{tmp_path}/shards")
     assert f"try webdataset:{tmp_path}/shards/0.tar" in refused(f"{tmp_path}/shards/0.tar")
     assert f"try imagefolder:{tmp_path}/labelled" in refused(f"{tmp_path}/labelled")
+    (tmp_path / "coco" / "annotations").mkdir(parents=True)
+    (tmp_path / "pool" / "metadata").mkdir(parents=True)
+    (tmp_path / "pool" / "shards").mkdir()
+    (tmp_path / "sounds" / "metadata").mkdir(parents=True)
+    (tmp_path / "sounds" / "metadata" / "UrbanSound8K.csv").touch()
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "MSRVTT_data.json").touch()
+    for kind, name in (("coco", "coco"), ("datacomp", "pool"), ("urbansound8k", "sounds"), ("msrvtt", "clips")):
+        assert f"try {kind}:{tmp_path}/{name}" in refused(f"{tmp_path}/{name}")
+    assert "try parquet:a.parquet" in refused("a.parquet")
+
+
+def test_a_format_without_a_location():
+    assert "csv is a format: name the file or folder too, as csv:LOCATION" in refused("csv")
+    assert "coco:LOCATION" in refused("coco:")

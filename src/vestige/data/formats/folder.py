@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vestige.data.formats.endings import MODALITIES
 from vestige.data.formats.facts import LARGEST_TEXT, FactFields, Facts, Field, Unusable
-from vestige.data.formats.filenames import walk_files
+from vestige.data.formats.filenames import endings_of, walk_files
 from vestige.errors import VestigeError
 from vestige.samples import Media, Modality, Sample
 
@@ -51,10 +51,11 @@ class CaptionFolder:
         if links not in {"skip", "follow"}:
             raise VestigeError(f"{self._name}: links is 'skip' or 'follow', not {links!r}")
         self._skipped: list[tuple[str, str]] = []
-        self._files = self._by_key(walk_files(path, follow=links == "follow", skipped=self._skipped))
+        found = walk_files(path, follow=links == "follow", skipped=self._skipped)
+        self._files = self._by_key(found)
         if not self._files:
             why = f"; {self._skipped[0][0]}: {self._skipped[0][1]}" if self._skipped else ""
-            raise VestigeError(f"{self._name}: no pictures, sounds, films or texts below it{why}")
+            raise VestigeError(f"{self._name}: no pictures, sounds, films or texts below it{why or endings_of(found)}")
         self._facts = {key: _facts(files.texts) for key, files in self._files.items()}
         self._drop_uncaptioned(missing_captions)
         self._keys = tuple(self._facts)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from vestige.data.formats.columns import CAPTIONS, LABELS, choose, names_of, text_of, texts_of
 from vestige.data.formats.endings import MODALITIES
 from vestige.data.formats.facts import Unusable, parse_object
-from vestige.data.formats.filenames import walk_files
+from vestige.data.formats.filenames import endings_of, walk_files
 from vestige.errors import VestigeError
 from vestige.samples import Media, Modality, Sample
 
@@ -75,7 +75,7 @@ class MediaFolder:
         records = self._records(files)
         if not records:
             why = f"; {self._skipped[0][0]}: {self._skipped[0][1]}" if self._skipped else ""
-            raise VestigeError(f"{self._name}: no {modality} files below it{why}")
+            raise VestigeError(f"{self._name}: no {modality} files below it{why or endings_of(files)}")
         if missing_captions == "skip" and any(record.captions for record in records.values()):
             self._skipped += [(key, "no caption") for key, record in records.items() if not record.captions]
             records = {key: record for key, record in records.items() if record.captions}
