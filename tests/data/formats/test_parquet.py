@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vestige.data import Skipping, open_source, parquet
+from vestige.data import Skipping, open_source
+from vestige.data.formats import parquet
 from vestige.errors import VestigeError
 from vestige.samples import Modality, Sample
 
