@@ -8,8 +8,10 @@ import torch
 
 import vestige
 from drawings import draw
+from vestige.embeddings.store import TensorEmbeddings
 from vestige.metrics import clip_alignment
 from vestige.samples import Modality, Sample
+from vestige.scoring import score_embeddings
 
 
 def samples(first: int, count: int) -> vestige.SampleList:
@@ -109,3 +111,43 @@ def test_one_model_and_a_reference_of_texts_alone():
 def test_an_encoder_of_pictures_needs_their_preprocessing():
     with pytest.raises(ValueError, match="give both"):
         vestige.CallableEncoder(lambda x: x, lambda x: x, None, tokenize)
+
+
+def units(rows: int, seed: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(rows, 5, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def embedded(first: int, count: int, names: tuple[str, ...]) -> TensorEmbeddings:
+    keys = [f"{number}" for number in range(first, first + count)]
+    return TensorEmbeddings(keys, {name: units(count, seed) for seed, name in enumerate(names)})
+
+
+@pytest.mark.parametrize(
+    ("f", "g", "metric", "said"),
+    [
+        (
+            ("image", "text", "audio"),
+            ("image", "text"),
+            "multimem",
+            "one embeds image, text, audio, another image, text;",
+        ),
+        (("text", "audio"), ("text", "audio"), "clipmem", "the models embed no image: use multimem"),
+    ],
+)
+def test_models_of_modalities_that_do_not_go_together_are_one_line(f, g, metric, said):
+    data = {"f": embedded(0, 6, f), "g": embedded(0, 6, g)}
+    heldout = {"f": embedded(6, 25, f), "g": embedded(6, 25, g)}
+    with pytest.raises(vestige.VestigeError, match=said):
+        score_embeddings(data, heldout, metrics=(metric,))
+    # Pictures and texts of both are compared whatever else one of them embeds.
+    if "image" in f:
+        assert score_embeddings(data, heldout, metrics=("clipmem",)).columns == ("clipmem",)
+
+
+def test_held_out_samples_that_all_lack_a_modality_are_one_line():
+    names = ("image", "text", "audio")
+    data, heldout = ({m: embedded(first, count, names) for m in "fg"} for first, count in ((0, 6), (6, 25)))
+    for store in heldout.values():
+        store.shard(0)["audio"].fill_(torch.nan)
+    with pytest.raises(vestige.VestigeError, match="no held-out sample has audio"):
+        score_embeddings(data, heldout, metrics=("multimem",))

@@ -1,7 +1,8 @@
-"""Work done one step ahead: the next batch is made while this one is used."""
+"""Work done ahead, as far as memory allows: the next results are made while this one is used."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,3 +19,21 @@ def ahead(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Res
                 yield made.result()
         if waiting is not None:
             yield waiting.result()
+
+
+def few_ahead(
+    pool: ThreadPoolExecutor, make: Callable[[Item], Result], items: Iterable[Item], *, most: int
+) -> Iterator[Result]:
+    """`pool.map(make, items)`, with at most `most` items taken and not yet given back.
+
+    `pool.map` takes all items at once, and items that hold films would not fit.
+    """
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(make, item))
+        # The future alone holds the item until it is done.
+        del item
+        if len(waiting) >= most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -2,11 +2,12 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vestige import designs
 from vestige.config import DataConfig, PlantConfig, RunConfig, size_of
@@ -96,7 +97,8 @@ def prepare(source: Source, config: RunConfig, blueprint: Blueprint, directory: 
     source = copies.apply(source)
     catalogue = _catalogue(source, config, blueprint, directory)
     design = _design(catalogue, config, directory / "membership.parquet")
-    exchanged = _exchanged(catalogue, design, config, directory / "planted.parquet")
+    _check_heldout(catalogue, design, blueprint.modalities)
+    exchanged = _exchanged(catalogue, design, copies, config, blueprint.modalities, directory / "planted.parquet")
     captions = [exchanged.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
     examples = _examples(source, catalogue, exchanged, captions, config, blueprint, directory)
     samples = DecodedSource(exchanged.apply(Subset(source, design.keys)), examples)
@@ -113,6 +115,8 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
         table.writerow(("key", "reason"))
         table.writerows((*catalogue.left_out, *catalogue.skipped, *catalogue.lacking))
     bad, total = len(catalogue.skipped), len(source)
+    if not total:
+        raise VestigeError(f"{config.data.source}: there are no samples")
     if bad > config.data.max_unreadable * total or bad == total:
         key, reason = catalogue.skipped[0]
         # Read again next time: the user is asked to mend the files.
@@ -124,10 +128,15 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
             + (", or look whether the columns or the folder are the right ones" if bad == total else ", or allow more")
         )
     if not len(catalogue):
+        remove(directory / "samples")
         raise VestigeError(
             f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
             " --modalities"
         )
+    for modality in blueprint.modalities:
+        if not _having(catalogue, modality).any():
+            remove(directory / "samples")
+            raise VestigeError(f"no sample has {modality}: leave it out of --modalities")
     if catalogue.left_out:
         say(
             f"{len(catalogue.left_out)} records of the data make no sample, the first: {catalogue.left_out[0][0]}:"
@@ -141,6 +150,23 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
             f" are left out: {directory / 'skipped.csv'}"
         )
     return catalogue
+
+
+def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:
+    """Which samples have the modality, bool [N]."""
+    if modality == Modality.TEXT:
+        return np.array([bool(texts) for texts in catalogue.captions], np.bool_)
+    return catalogue.sizes[modality][:, 0] > 0
+
+
+def _check_heldout(catalogue: Catalogue, design: Design, modalities: Sequence[Modality]) -> None:
+    """Refuse before training what cannot be scored after it: alignments are taken against the held-out samples."""
+    external = np.array([role == Role.EXTERNAL for role in design.roles()], np.bool_)
+    for modality in modalities:
+        if not (_having(catalogue, modality) & external).any():
+            raise VestigeError(
+                f"no held-out sample has {modality}: raise design.external, or leave {modality} out of --modalities"
+            )
 
 
 def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
@@ -194,18 +220,18 @@ def _copies(source: Source, config: RunConfig, path: Path) -> Planted:
     counts = {near: getattr(config.plant, name) for name, near in (("copies", False), ("near_copies", True))}
     if not any(counts.values()):
         return Planted()
-    samples = list(source.samples(source.keys()))
-    keys, groups = [sample.key for sample in samples], [sample.group for sample in samples]
+    # Media are let go at once: those of all samples would not fit.
+    known = [(s.key, s.group, Modality.IMAGE in s.media) for s in source.samples(source.keys())]
+    keys, groups = [key for key, _, _ in known], [group for _, group, _ in known]
     parts: list[Planted] = []
     for near, count in counts.items():
         used = {fault.donor for part in parts for fault in part.faults}
-        able = [row for row, sample in enumerate(samples) if sample.key not in used]
-        able = [row for row in able if not near or Modality.IMAGE in samples[row].media]
+        able = [row for row, (key, _, picture) in enumerate(known) if key not in used and (picture or not near)]
         parts.append(
             copy_samples(
                 [keys[row] for row in able],
                 [groups[row] for row in able],
-                count=size_of(count, len(samples)),
+                count=size_of(count, len(known)),
                 seed=config.seed,
                 near=near,
                 group=config.plant.copy_group,
@@ -217,34 +243,54 @@ def _copies(source: Source, config: RunConfig, path: Path) -> Planted:
     return planted
 
 
-def _exchanged(catalogue: Catalogue, design: Design, config: RunConfig, path: Path) -> Planted:
-    """Exchange captions or media among the candidates, or among all scored samples where there are none."""
+def _exchanged(
+    catalogue: Catalogue,
+    design: Design,
+    copies: Planted,
+    config: RunConfig,
+    modalities: Collection[Modality],
+    path: Path,
+) -> Planted:
+    """Exchange captions or media among the candidates, or among all scored samples where there are none.
+
+    No sample has two faults: copies, and what was copied, are left as they are.
+    """
     if path.exists():
         return Planted.load(path)
     roles = design.roles()
     chosen = Role.CANDIDATE if Role.CANDIDATE in roles else Role.MIXED
     at = [sample for sample, role in enumerate(roles) if role == chosen]
-    planted = _drawn(catalogue, at, config.plant, config.seed)
+    for modality, value in _exchanges(config.plant).items():
+        if value and modality not in modalities:
+            name = "captions" if modality == Modality.TEXT else modality
+            raise VestigeError(
+                f"plant.{name}: the models of this run do not read {modality}: name it in modalities, or plant none"
+            )
+    counts = {modality: size_of(value, len(at)) for modality, value in _exchanges(config.plant).items()}
+    copied = {key for fault in copies.faults for key in (fault.key, fault.donor)}
+    planted = _drawn(catalogue, [sample for sample in at if catalogue.keys[sample] not in copied], counts, config.seed)
     planted.save(path)
     return planted
 
 
-def _drawn(catalogue: Catalogue, at: Sequence[int], plant: PlantConfig, seed: int) -> Planted:
+def _exchanges(plant: PlantConfig) -> dict[Modality, float]:
+    """How much of each modality is exchanged."""
+    media = {modality: getattr(plant, modality) for modality in Modality if modality != Modality.TEXT}
+    return {Modality.TEXT: plant.captions} | media
+
+
+def _drawn(catalogue: Catalogue, at: Sequence[int], counts: Mapping[Modality, int], seed: int) -> Planted:
+    texts = [sample for sample in at if catalogue.captions[sample]]
     parts = [
         exchange_captions(
-            [catalogue.keys[sample] for sample in at],
-            [catalogue.groups[sample] for sample in at],
-            [catalogue.captions[sample] for sample in at],
-            count=size_of(plant.captions, len(at)),
+            [catalogue.keys[sample] for sample in texts],
+            [catalogue.groups[sample] for sample in texts],
+            [catalogue.captions[sample] for sample in texts],
+            count=counts[Modality.TEXT],
             seed=seed,
         )
     ]
     for modality in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO):
-        count = size_of(getattr(plant, modality), len(at))
-        if count and modality not in catalogue.contents:
-            raise VestigeError(
-                f"plant.{modality}: the models of this run do not read {modality}: name it in modalities"
-            )
         used = {fault.key for part in parts for fault in part.faults}
         rest = [sample for sample in at if catalogue.keys[sample] not in used]
         # What tells media apart stands for them: none is read again.
@@ -253,7 +299,7 @@ def _drawn(catalogue: Catalogue, at: Sequence[int], plant: PlantConfig, seed: in
             for sample in rest
             if (content := catalogue.contents.get(modality, {}).get(sample)) is not None
         ]
-        parts.append(exchange_media(stand_ins, modality, count=count, seed=seed))
+        parts.append(exchange_media(stand_ins, modality, count=counts[modality], seed=seed))
     return together(parts)
 
 

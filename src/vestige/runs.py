@@ -31,6 +31,7 @@ from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
+from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
 from vestige.errors import VestigeError
@@ -87,6 +88,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     metrics = config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
     with claimed(directory, config):
         material = prepare(source, config, blueprint, directory)
+        _check_metrics(metrics, material, config)
         _train(material, config, blueprint, directory)
         stores = _embed(material, config, directory)
         scores = _score(stores, material, config, metrics, directory / "scores.parquet")
@@ -145,6 +147,25 @@ def open_run(directory: Path) -> OpenRun:
 def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, CanvasEncoder]:
     device = config.embedding.device
     return {name: load_encoder(directory / "models" / name, device=device) for name in design.models}
+
+
+def _check_metrics(metrics: Sequence[str], material: Material, config: RunConfig) -> None:
+    """Refuse before training a metric that could not be computed after it."""
+    if "sslmem" in metrics and not config.embedding.views and config.embedding.captions != "pool":
+        raise VestigeError("sslmem compares views, and none are embedded: set embedding.views to 2 or more")
+    if "clipmem" in metrics:
+        present = material.examples.present
+        for modality in (Modality.IMAGE, Modality.TEXT):
+            if modality not in present:
+                raise VestigeError(
+                    f"clipmem compares pictures and texts, and the models embed no {modality}: use multimem"
+                )
+            if lacking := int((~present[modality]).sum()):
+                raise VestigeError(
+                    f"clipmem needs a picture and a text of every sample, and {lacking} of {len(present[modality])}"
+                    f" lack their {modality}: use multimem, whose column multimem_image_text is the same for those that"
+                    " have both"
+                )
 
 
 def _train(material: Material, config: RunConfig, blueprint: Blueprint, directory: Path) -> None:
@@ -216,7 +237,9 @@ def _score(
     keys = scores["key"].to_pylist()
     captions = pa.array([next(iter(texts[key]), "") for key in keys], pa.string())
     scores = scores.append_column("caption", captions)
-    scores = scores.append_column("planted", pa.array([key in material.planted.kinds for key in keys]))
+    # A copy is no wrong pair: it is there twice.
+    wrong = {key for key, kind in material.planted.kinds.items() if kind not in COPIES}
+    scores = scores.append_column("planted", pa.array([key in wrong for key in keys]))
     write_table(path, scores)
     return scores
 

@@ -136,16 +136,20 @@ class Metric:
 
 
 def _clipmem(part: Part) -> dict[str, Tensor]:
-    lacking = present(part.tensors) | present(part.heldout)
+    _check_pictures_and_texts(part.tensors)
+    return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
+
+
+def _check_pictures_and_texts(shard: Shard) -> None:
+    lacking = present(shard)
     for modality in (Modality.IMAGE, Modality.TEXT):
-        if modality not in part.tensors:
+        if modality not in shard:
             raise VestigeError(f"clipmem compares pictures and texts, and the models embed no {modality}: use multimem")
         if modality in lacking:
             raise VestigeError(
                 f"clipmem needs a picture and a text of every sample, and some lack their {modality}: use multimem,"
                 " whose column multimem_image_text is the same for those that have both"
             )
-    return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
 
 
 def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
@@ -162,6 +166,9 @@ def _pair(part: Part, a: Modality, b: Modality) -> Tensor:
 
 
 def _clipmem_error(heldout: Sequence[Shard]) -> HeldoutError:
+    for shard in heldout:
+        _check_pictures_and_texts(shard)
+
     def of(shards: Sequence[Shard], modality: Modality) -> list[Tensor]:
         return [shard[modality].float() for shard in shards]
 
@@ -189,6 +196,15 @@ def _multimem(part: Part) -> dict[str, Tensor]:
 
 def _multimem_error(heldout: Sequence[Shard]) -> HeldoutError:
     held = [{m: shard[m].float() for m in Modality if m in shard} for shard in heldout]
+    for own in held:
+        if own.keys() != held[0].keys():
+            raise VestigeError(
+                f"multimem compares models of the same modalities: one embeds {', '.join(held[0])}, another"
+                f" {', '.join(own)}; clipmem takes pictures and texts of both"
+            )
+        for modality, mask in present(own).items():
+            if not bool(mask.any()):
+                raise VestigeError(f"no held-out sample has {modality}: give held-out samples that have it")
     spread = multimem_heldout_spread(held, heldout_present=present(heldout[0]))
 
     def error(parts: Sequence[Part], weights: Tensor) -> Tensor:

@@ -121,8 +121,8 @@ def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, A
     """R@k in both directions for a pair of modalities; equal captions are equally correct.
 
     For pictures and texts T@k is the rate of captions found by their pictures, and I@k of pictures by their captions.
-    For other models the pair is the first that all embed, texts preferred, and `pair` names it; the letters are the
-    initials of what is found.
+    For other models the pair is the first that all embed and some sample has, texts preferred, and `pair` names it; the
+    letters are the initials of what is found.
 
     Args:
         heldout: the held-out set under every model.
@@ -134,13 +134,15 @@ def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, A
     """
     shards = list(heldout.shards.values())
     shared = [m for m in Modality if shards and all(m in shard for shard in shards)]
-    found = sorted(combinations(shared, 2), key=lambda pair: Modality.TEXT not in pair)
-    if not found:
+
+    def having(pair: tuple[Modality, Modality]) -> Tensor:
+        return torch.stack([~(shard[m][:, 0].isnan()) for shard in shards for m in pair]).all(dim=0)
+
+    pairs = sorted(combinations(shared, 2), key=lambda pair: Modality.TEXT not in pair)
+    found = next((pair for pair in pairs if having(pair).any()), None)
+    if found is None:
         return None
-    a, b = found[0]
-    both = torch.stack([~(shard[a][:, 0].isnan() | shard[b][:, 0].isnan()) for shard in shards]).all(dim=0)
-    if not both.any():
-        return None
+    (a, b), both = found, having(found)
     # A sample without a caption is equal to itself alone.
     names = [caption or f"\0{row}" for row, caption in enumerate(captions)]
     identity = torch.from_numpy(np.unique(np.array(names, dtype=object), return_inverse=True)[1])[both]

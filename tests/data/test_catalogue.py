@@ -15,7 +15,7 @@ from vestige.data.canvases import FreshCanvases, KeptCanvases, PictureCanvas
 from vestige.data.catalogue import open_canvases, read_catalogue
 from vestige.data.grouping import joined_groups
 from vestige.errors import VestigeError
-from vestige.samples import Modality
+from vestige.samples import Modality, Sample
 
 CANVAS24, CANVAS8 = ({Modality.IMAGE: PictureCanvas(side)} for side in (24, 8))
 
@@ -108,3 +108,39 @@ def test_twemoji_is_what_it_says():
     assert next(Twemoji("de").samples(["1f44d"])).captions == ("daumen hoch",)
     with pytest.raises(VestigeError, match="no captions in language 'xx'; there are: en"):
         Twemoji("xx")
+
+
+def test_no_more_media_are_held_than_are_worked_on(tmp_path):
+    """A shard of films would not fit: samples are asked for as they are decoded."""
+    held: list[int] = [0, 0]
+
+    class Counted(bytes):
+        def __del__(self) -> None:
+            held[0] -= 1
+
+    class Films:
+        def __len__(self) -> int:
+            return 300
+
+        def keys(self):
+            return [f"{number:03d}" for number in range(300)]
+
+        def samples(self, keys):
+            for key in keys:
+                held[0] += 1
+                held[1] = max(held)
+                yield Sample(key, key, {Modality.IMAGE: Counted(b"no picture " + key.encode())}, (key,))
+
+    found = read_catalogue(Films(), tmp_path / "pass", CANVAS8)
+    assert len(found.skipped) == 300
+    assert held[1] <= 100
+
+
+def test_a_file_that_is_gone_when_it_is_needed_again_is_one_line(make_folder, tmp_path):
+    folder = make_folder(3)
+    source = open_source(f"folder:{folder}")
+    found = read_catalogue(source, tmp_path / "pass", CANVAS8, keep=False)
+    (folder / "0001.png").unlink()
+    canvases = open_canvases(source, found, tmp_path / "pass", CANVAS8)[Modality.IMAGE]
+    with pytest.raises(VestigeError, match=r"'0001': its image could be read and cannot be now: No such file"):
+        canvases.take(np.arange(3))

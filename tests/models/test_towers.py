@@ -19,6 +19,7 @@ from vestige.errors import VestigeError
 from vestige.metrics import cross_modal_consistency
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
+from vestige.models.towers_encoder import TowersEncoder
 from vestige.samples import Modality, Sample
 from vestige.training.objectives import PairwiseContrastive
 
@@ -163,3 +164,43 @@ def test_what_cannot_be(description, tmp_path):
     (tmp_path / "vestige_towers.json").write_text("{}")
     with pytest.raises(VestigeError, match="not a description of towers"):
         load_encoder(tmp_path)
+
+
+def test_units_of_films_are_watched_sample_by_sample(description, source, tmp_path):
+    """A film goes through its tower frame by frame: its units are those of all its frames."""
+    blueprint = Blueprint(description, (Modality.TEXT, Modality.VIDEO))
+    blueprint.save(blueprint.build(1), tmp_path / "model")
+    encoder = load_encoder(tmp_path / "model")
+    assert isinstance(encoder, TowersEncoder)
+    films = torch.stack([encoder.prepare(sample, None)[Modality.VIDEO] for sample in source.samples(source.keys())])
+    _, together = encoder.encode_with_units({Modality.VIDEO: films})
+    assert {len(own) for own in together.values()} == {12}
+    assert any(name.startswith("towers.video.frame") for name in together)
+    for place in (0, 7):
+        _, alone = encoder.encode_with_units({Modality.VIDEO: films[place : place + 1]})
+        for layer, activation in alone.items():
+            torch.testing.assert_close(activation[0], together[layer][place], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("audio_cfg", {"frame": 100}, "audio_cfg: unknown setting 'frame'"),
+        ("audio_cfg", {"frames": "many"}, "audio_cfg: frames is a whole number above 0, not 'many'"),
+        ("video_cfg", {"frames": 0}, "video_cfg: frames is a whole number above 0, not 0"),
+        ("video_cfg", [], "video_cfg: expected settings by name"),
+    ],
+)
+def test_descriptions_that_are_wrong_are_one_line(description, name, settings, said):
+    with pytest.raises(VestigeError, match=said):
+        _ = Blueprint({**description, name: settings}, ALL).inputs
+
+
+def test_pictures_that_no_model_sees_need_not_be_readable(description, tmp_path):
+    blueprint = Blueprint(description, (Modality.TEXT, Modality.AUDIO))
+    blueprint.save(blueprint.build(0), tmp_path / "model")
+    samples = [Sample("a", "a", {Modality.AUDIO: tone(0), Modality.IMAGE: b"no picture"}, ("a tone",))]
+    found = embed(
+        {"f": load_encoder(tmp_path / "model")}, SampleList(samples), tmp_path / "e", EmbeddingConfig(), seed=0
+    )
+    assert not found["f"].skipped

@@ -17,14 +17,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from vestige.ahead import few_ahead
 from vestige.data import Source
 from vestige.data.inputs import FilmInput, Input, PictureInput, SoundInput
-from vestige.data.media import decode_sized
+from vestige.data.media import UnreadableMedia, decode_sized
 from vestige.data.views import canvas_side
-from vestige.samples import Media, Modality
+from vestige.errors import VestigeError
+from vestige.samples import Media, Modality, Sample
 
 # How much more than the model reads is kept along time: what random shifts and frame choices draw from.
 TIME_MARGIN = 2
+# Media that are held for each thread that decodes them.
+HELD = 4
 
 
 class CanvasKind(Protocol):
@@ -110,7 +114,8 @@ class FilmCanvas:
 
 
 def _squeezed(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    # A copy: what Pillow lends is read-only, and torch warns of that.
+    return np.array(picture.resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
 def canvas_of(read: Input) -> CanvasKind:
@@ -167,8 +172,16 @@ class FreshCanvases:
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         samples = self._source.samples([self._keys[position] for position in map(int, positions)])
-        made = self._pool.map(lambda sample: self._kind.make(sample.media[self._modality])[0], samples)
-        return np.stack(list(made))
+        return np.stack(list(few_ahead(self._pool, self._made, samples, most=HELD * (cpu_count() or 1))))
+
+    def _made(self, sample: Sample) -> NDArray[Any]:
+        try:
+            return self._kind.make(sample.media[self._modality])[0]
+        except (UnreadableMedia, KeyError) as error:
+            reason = "it is gone" if isinstance(error, KeyError) else str(error)
+            raise VestigeError(
+                f"{sample.key!r}: its {self._modality} could be read and cannot be now: {reason}"
+            ) from error
 
 
 class Redirected:

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vestige.ahead import few_ahead
 from vestige.data import Skipping, Source
-from vestige.data.canvases import Canvases, CanvasKind, FreshCanvases, KeptCanvases, canvas_bytes
+from vestige.data.canvases import HELD, Canvases, CanvasKind, FreshCanvases, KeptCanvases, canvas_bytes
 from vestige.data.grouping import joined_groups
 from vestige.data.media import UnreadableMedia, content_of
 from vestige.errors import VestigeError
@@ -101,6 +102,9 @@ def read_catalogue(
         VestigeError: two samples of the source share a key, or the directory holds a pass over other samples.
     """
     keys = source.keys()
+    if len(set(keys)) != len(keys):
+        twice = Counter(keys).most_common(1)[0][0]
+        raise VestigeError(f"the source holds the key {twice!r} twice: keys must be unique")
     wanted = {str(modality): repr(kind) for modality, kind in kinds.items()}
     about = {"samples": digest(*keys), "media": wanted, "text": text, "keep": keep}
     if not (directory / "about.json").exists():
@@ -109,9 +113,6 @@ def read_catalogue(
         raise VestigeError(
             f"the samples of this run have changed since it began: start it in a new folder ({directory})"
         )
-    if len(set(keys)) != len(keys):
-        twice = Counter(keys).most_common(1)[0][0]
-        raise VestigeError(f"the source holds the key {twice!r} twice: keys must be unique")
     rows = list(enumerate(keys))
     shards = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
     paths = [directory / f"samples-{number:05d}.parquet" for number in range(len(shards))]
@@ -197,7 +198,8 @@ def _records(
     canvases: Mapping[Modality, np.memmap],
     advance: Advance,
 ) -> Iterator[dict[str, Any]]:
-    def record(row: int, sample: Sample) -> dict[str, Any]:
+    def record(placed: tuple[int, Sample]) -> dict[str, Any]:
+        row, sample = placed
         captions = [caption for caption in sample.captions if caption.strip()]
         known: dict[str, Any] = {"key": sample.key, "group": sample.group, "captions": captions}
         media = {modality: sample.media[modality] for modality in job.kinds if modality in sample.media}
@@ -215,7 +217,7 @@ def _records(
             return {"key": sample.key, "group": sample.group, "captions": captions, "reason": str(error)}
         return known
 
-    for known in pool.map(record, rows, samples):
+    for known in few_ahead(pool, record, zip(rows, samples, strict=False), most=HELD * (cpu_count() or 1)):
         advance()
         yield known
 

@@ -238,7 +238,7 @@ def _prepare_batch(
 def _prepare_all(job: _Job, preparers: Mapping[str, Encoder], sample: Sample) -> dict[str, _Prepared] | str:
     """The sample by preprocessing, or why it cannot be embedded."""
     try:
-        if Modality.IMAGE in sample.media:
+        if Modality.IMAGE in sample.media and any(Modality.IMAGE in own.modalities for own in preparers.values()):
             # Decoded once for all views and preparers.
             picture = decode_picture(sample.media[Modality.IMAGE])
             sample = replace(sample, media={**sample.media, Modality.IMAGE: picture})

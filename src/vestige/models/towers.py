@@ -160,11 +160,30 @@ def _picture_tower(description: Architecture, seed: int) -> PictureTower:
 
 
 def complete(description: Architecture) -> Architecture:
-    """The description with `audio_cfg` and `video_cfg`; what they leave open follows from `vision_cfg`."""
+    """The description with `audio_cfg` and `video_cfg`; what they leave open follows from `vision_cfg`.
+
+    Raises:
+        VestigeError: they hold an unknown setting, or sizes that are none.
+    """
     vision = description["vision_cfg"]
     own = {name: vision.get(name, default) for name, default in (("width", 768), ("head_width", 64), ("layers", 12))}
-    audio = dict(AUDIO_DEFAULTS) | own | description.get("audio_cfg", {})
-    return {**description, "audio_cfg": audio, "video_cfg": dict(VIDEO_DEFAULTS) | description.get("video_cfg", {})}
+    audio = dict(AUDIO_DEFAULTS) | own | _settings("audio_cfg", description, (*AUDIO_DEFAULTS, *own, "mlp_ratio"))
+    video = dict(VIDEO_DEFAULTS) | _settings("video_cfg", description, tuple(VIDEO_DEFAULTS))
+    for name, found, sizes in (("audio_cfg", audio, SOUND_SETTINGS), ("video_cfg", video, ("frames",))):
+        for size in sizes:
+            if type(found[size]) is not int or found[size] < 1:
+                raise VestigeError(f"{name}: {size} is a whole number above 0, not {found[size]!r}")
+    return {**description, "audio_cfg": audio, "video_cfg": video}
+
+
+def _settings(name: str, description: Architecture, known: Sequence[str]) -> Mapping[str, Any]:
+    found = description.get(name, {})
+    if not isinstance(found, Mapping):
+        raise VestigeError(f"{name}: expected settings by name, found {found!r}")
+    for setting in found:
+        if setting not in known:
+            raise VestigeError(f"{name}: unknown setting {setting!r}; there are: {', '.join(known)}")
+    return found
 
 
 def inputs_of(description: Architecture, modalities: Sequence[Modality]) -> dict[Modality, Input]:

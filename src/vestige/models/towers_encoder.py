@@ -25,6 +25,8 @@ from vestige.models.units import watched_units
 from vestige.samples import Media, Modality, Sample
 
 TOWERS_FILE = "vestige_towers.json"
+# Where `FilmTower` has the layers that see single frames.
+FRAMES = f"towers.{Modality.VIDEO}.frame."
 
 
 def save_towers(model: Towers, description: Architecture, directory: Path) -> None:
@@ -97,7 +99,11 @@ class TowersEncoder:
     def encode_with_units(self, batch: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], dict[str, Tensor]]:
         seen: dict[str, Tensor] = {}
         with watched_units(self.model, seen):
-            return self.encode(batch), seen
+            found = self.encode(batch)
+        # A film goes through its tower frame by frame: a unit of the film is the mean over its frames.
+        for layer in [layer for layer in seen if layer.startswith(FRAMES)]:
+            seen[layer] = seen[layer].unflatten(0, (len(batch[Modality.VIDEO]), -1)).mean(1)
+        return found, seen
 
     @torch.inference_mode()
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:

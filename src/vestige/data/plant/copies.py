@@ -15,6 +15,9 @@ from vestige.data.plant.alteration import random_alteration
 from vestige.data.plant.record import Fault, Kind, Planted
 from vestige.errors import VestigeError
 
+STREAM = int.from_bytes(b"copy", "little")
+"""What leads these draws apart from others of the same seed."""
+
 
 def copy_samples(
     keys: Sequence[str],
@@ -41,7 +44,9 @@ def copy_samples(
     """
     if not 0 <= count <= len(keys):
         raise VestigeError(f"plant: {count} copies asked for, of {len(keys)} candidates: ask for at most that many")
-    draw = np.random.Generator(np.random.Philox(seed))
+    # A stream of its own: the design permutes the same samples by the same seed, and would give the copied ones to the
+    # first of its sets.
+    draw = np.random.Generator(np.random.Philox([seed, STREAM]))
     known = {*keys, *taken}
     faults: list[Fault] = []
     for place in map(int, draw.permutation(len(keys))[:count]):
