@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = [f"folder/{'deep-' * 30}{EVIL}/{row}" for row in range(4 * N)]
     scores = table(roles, score, captions=captions, keys=keys, planted=[row % 16 == 0 for row in range(4 * N)])
     rates = {f"{side}@{k}": 0.9876 for side in "TI" for k in (1, 5, 10, 50)}
-    wide = {"n": 12_345, "chance": rates, "models": {"left-" * 30: rates, "right": rates}}
+    wide = {"n": 12_345, "pair": ["image", "text"], "chance": rates, "models": {"left-" * 30: rates, "right": rates}}
     told = summary(
         retrieval=wide, data="folder:" + "long-" * 60, warnings=[EVIL, "w" * 500], command="vestige run " + "r" * 500
     )

@@ -67,8 +67,7 @@ def test_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
     assert "false discovery rate of 5%" in findings
     assert "AUC 0.871 0.814 to 0.924" in findings
     assert (
-        "40 samples with a planted caption score 0.823 (0.751 to 0.895),"
-        " the others of their role 0.251 (0.221 to 0.281)" in findings
+        "40 planted samples score 0.823 (0.751 to 0.895), the others of their role 0.251 (0.221 to 0.281)" in findings
     )
     facts = dict(zip(page.texts("dt", inside=None), page.texts("dd"), strict=True))
     assert facts["samples"] == "4,347"
@@ -526,4 +525,4 @@ def test_track() -> None:
 def test_planted_numbers_may_be_unknown(tmp_path: Path) -> None:
     unknown = {name: None for name in PLANTED if name.endswith(("low", "high"))}
     page = write(tmp_path, told=summary(planted=PLANTED | unknown))
-    assert "40 samples with a planted caption score 0.823 (–), the others of their role 0.251 (–)." in page.texts("p")
+    assert "40 planted samples score 0.823 (–), the others of their role 0.251 (–)." in page.texts("p")
