@@ -109,7 +109,7 @@ class Part:
         return heldout_mean(held, index=index, present=present(self.heldout).get(modality))
 
 
-def present(shard: Shard) -> dict[Modality, Tensor]:
+def present(shard: Shard | Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
     """Which samples have each modality, bool [n]: those whose embedding is not NaN; only of modalities some lack."""
     masks = {m: ~shard[m][:, 0].isnan() for m in Modality if m in shard}
     return {modality: mask for modality, mask in masks.items() if not bool(mask.all())}

@@ -109,7 +109,9 @@ def score_models(
     if DEJAVU in metrics and public is None:
         raise VestigeError("dejavu needs a public set, samples with objects that no model saw: name one with --public")
     if heldout is not None:
-        _no_overlap(data, heldout)
+        _no_overlap(data, heldout, "the held-out set", "held-out samples are seen by no model")
+    if DEJAVU in metrics and public is not None:
+        _no_overlap(data, public, "the public set", "public samples are seen by no model")
     config = embedding or EmbeddingConfig()
     watched = _watched(encoders, data, membership) if UNITMEM in metrics else None
     with TemporaryDirectory() if directory is None else nullcontext(directory) as folder:
@@ -274,15 +276,13 @@ def _membership(
     return [membership.groups[row] for row in rows], membership.member[:, rows]
 
 
-def _no_overlap(data: Source, heldout: Source) -> None:
+def _no_overlap(data: Source, others: Source, name: str, why: str) -> None:
     """A key may stand in both for different samples (0001.jpg); the same sample may not."""
-    both = set(data.keys()) & set(heldout.keys())
-    shared = [key for key in heldout.keys() if key in both]
-    for one, other in zip(data.samples(shared), heldout.samples(shared), strict=True):
+    both = set(data.keys()) & set(others.keys())
+    shared = [key for key in others.keys() if key in both]
+    for one, other in zip(data.samples(shared), others.samples(shared), strict=True):
         if one.captions == other.captions and _content(one) == _content(other):
-            raise VestigeError(
-                f"the held-out set and the data share the sample {one.key!r}: held-out samples are seen by no model"
-            )
+            raise VestigeError(f"{name} and the data share the sample {one.key!r}: {why}")
 
 
 def _content(sample: Sample) -> list[str]:

@@ -20,6 +20,8 @@ from vestige.data.views import (
     random_box,
     random_crops,
     resample,
+    resample_large,
+    resample_small,
     uniforms,
 )
 
@@ -114,3 +116,16 @@ def test_caption_policies():
     assert stats.chisquare(np.bincount(balanced[0], minlength=5)).pvalue > 1e-3
     with pytest.raises(ValueError, match="policy"):
         chosen_captions("last", View(0, 0), HASHES, counts)
+
+
+def test_large_canvases_are_resampled_as_small_ones():
+    y, x = np.mgrid[:300, :300]
+    smooth = np.stack([x / 3 + 60, 128 + 90 * np.sin(y / 40), (x + y) / 4 + 40]).astype(np.uint8)
+    canvases = torch.from_numpy(smooth)[None].expand(3, -1, -1, -1).contiguous()
+    boxes = torch.tensor([[0.0, 0, 300, 300], [3.4, 7.7, 290.1, 281.6], [0.2, 10, 211.9, 299.9]], dtype=torch.float64)
+    dense, banded = (way(canvases, boxes, 200) for way in (resample_small, resample_large))
+    assert (dense - banded).abs().max() < 2 / 255
+    assert torch.equal(resample(canvases, boxes, 200), banded)
+    assert torch.equal(
+        resample(canvases[..., :100, :100], boxes / 3, 66), resample_small(canvases[..., :100, :100], boxes / 3, 66)
+    )

@@ -167,8 +167,8 @@ def complete(description: Architecture) -> Architecture:
     """
     vision = description["vision_cfg"]
     own = {name: vision.get(name, default) for name, default in (("width", 768), ("head_width", 64), ("layers", 12))}
-    audio = dict(AUDIO_DEFAULTS) | own | _settings("audio_cfg", description, (*AUDIO_DEFAULTS, *own, "mlp_ratio"))
-    video = dict(VIDEO_DEFAULTS) | _settings("video_cfg", description, tuple(VIDEO_DEFAULTS))
+    audio = {**AUDIO_DEFAULTS, **own, **_settings("audio_cfg", description, (*AUDIO_DEFAULTS, *own, "mlp_ratio"))}
+    video = {**VIDEO_DEFAULTS, **_settings("video_cfg", description, tuple(VIDEO_DEFAULTS))}
     for name, found, sizes in (("audio_cfg", audio, SOUND_SETTINGS), ("video_cfg", video, ("frames",))):
         for size in sizes:
             if type(found[size]) is not int or found[size] < 1:

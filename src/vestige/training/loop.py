@@ -41,8 +41,8 @@ class TrainingConfig:
     """Largest number of samples in a batch."""
     learning_rate: float = 1e-3
     """Peak of the learning rate, after linear warm-up and before cosine decay to zero."""
-    warmup_epochs: float = 2
-    """Epochs of warm-up."""
+    warmup_epochs: float | None = None
+    """Epochs of warm-up; a fifth of the epochs, at most 2, when not given."""
     weight_decay: float = 0.1
     """AdamW's weight decay, on matrices alone (not on gains, biases and the temperature), as OpenCLIP has it."""
     beta1: float = 0.9
@@ -64,11 +64,16 @@ class TrainingConfig:
             raise VestigeError(f"training.captions: one of {', '.join(CAPTION_POLICIES)}, not {self.captions!r}")
         if self.batch_size < 2:
             raise VestigeError("training.batch_size must be at least 2: a contrast needs two pairs")
-        if not 0 <= self.warmup_epochs <= self.epochs:
+        if not 0 <= self.warmup <= self.epochs:
             raise VestigeError(
                 f"training.warmup_epochs must lie between 0 and training.epochs = {self.epochs},"
                 f" not {self.warmup_epochs}: lower it, or train longer"
             )
+
+    @property
+    def warmup(self) -> float:
+        """Epochs of warm-up."""
+        return min(2, self.epochs / 5) if self.warmup_epochs is None else self.warmup_epochs
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def train_block(
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
     """Linear warm-up to the peak, then a half cosine to zero at the last step."""
-    warmup = config.warmup_epochs * steps_per_epoch
+    warmup = config.warmup * steps_per_epoch
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     rest = max(config.epochs * steps_per_epoch - warmup, 1)
