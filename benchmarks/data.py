@@ -3,8 +3,9 @@
 All read the same JPEGs (256 to 640 pixels, about as large as photographs) in the same order, in two threads or two
 worker processes, and turn them into the same float tensors of 224 x 224 with OpenCLIP's transform; without texts. Each
 pass runs in a process of its own, in turn with the others; its time is that of one epoch after imports, opening the
-collection included (for `datasets` the table it writes first is not). Then what Vestige does in training: the first
-pass, which decodes, and epochs over the canvases that it keeps.
+collection included (for `datasets` the table it writes first is not). Vestige's own side prepares pictures as its
+encoders do, to the bits of OpenCLIP's transform. Then what Vestige does in training: the first pass, which decodes, and
+epochs over the canvases that it keeps.
 
 Needs `pip install 'webdataset<=0.2.86' open_clip_torch[training] datasets`.
 """
@@ -82,13 +83,16 @@ def vestige(spec: str) -> Iterable:
     from itertools import islice
 
     import torch
+    from open_clip.transform import PreprocessCfg
 
     from vestige.ahead import ahead
     from vestige.data import open_source
     from vestige.data.media import decode_picture
+    from vestige.models.openclip_inputs import picture_transform
     from vestige.samples import Modality, Sample
 
-    prepare = transform()
+    # What `OpenCLIPEncoder` prepares pictures with: the bits of OpenCLIP's transform.
+    prepare = picture_transform(PreprocessCfg(size=SIDE))
     source = open_source(spec)
     with ThreadPoolExecutor(WORKERS) as pool:
         samples = source.samples(source.keys())
