@@ -165,6 +165,10 @@ IMPORTED: Mapping[str, Sequence[str]] = {
         "vestige.data.formats.webdataset",
         "vestige.data.formats.mediafolders",
         "vestige.data.media",
+        "vestige.models.openclip_inputs",
+        # pyarrow loads these when first used.
+        "pyarrow.compute",
+        "pandas",
     ),
     "OpenCLIP": ("open_clip_train.data",),
     "datasets": ("datasets", "torch.utils.data"),
