@@ -67,14 +67,9 @@ def film_length(media: Media) -> tuple[int, float | None]:
     """
     if isinstance(media, Image.Image):
         return 1, None
-    with byte_stream(media) as file, quiet_pillow():
-        try:
-            with Image.open(file, formats=picture_formats()) as picture:
-                return getattr(picture, "n_frames", 1), None
-        except UnidentifiedImageError:
-            pass
-        except Exception as error:
-            raise UnreadableMedia(f"not a readable animation: {type(error).__name__}: {one_line(error)}") from error
+    with _pillow_file(media) as picture:
+        if picture is not None:
+            return getattr(picture, "n_frames", 1), None
     with _open_film(media) as (container, stream):
         stated = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         seconds = float(stated) if stated else container.duration / 1e6 if container.duration else None
@@ -88,23 +83,42 @@ def middles(length: int, count: int) -> list[int]:
 
 def _animation(media: Path | bytes, count: int) -> list[Image.Image] | None:
     """Frames of what Pillow reads; None for what it does not know."""
+    with _pillow_file(media) as picture:
+        if picture is None:
+            return None
+        if picture.format not in ANIMATIONS:
+            return [decode_picture(media)] * count
+        return _animated(picture, count)
+
+
+@contextmanager
+def _pillow_file(media: Path | bytes) -> Iterator[Any]:
+    """The file as Pillow opens it, None for what it does not know.
+
+    What goes wrong in the block is `UnreadableMedia`.
+    """
     with byte_stream(media) as file, quiet_pillow():
         try:
             picture = Image.open(file, formats=picture_formats())
         except UnidentifiedImageError:
-            return None
+            picture = None
         except Exception as error:
-            raise UnreadableMedia(f"not a readable animation: {type(error).__name__}: {one_line(error)}") from error
-        with picture:
-            if picture.format not in ANIMATIONS:
-                return [decode_picture(media)] * count
-            try:
-                return _animated(picture, count)
-            except UnreadableMedia:
-                raise
-            except Exception as error:
-                reason = f"not a readable animation: {type(error).__name__}: {one_line(error)}"
-                raise UnreadableMedia(reason) from error
+            raise _damaged(error) from error
+        if picture is None:
+            yield None
+            return
+        try:
+            with picture:
+                yield picture
+        except UnreadableMedia:
+            raise
+        # Decoders of damaged files raise whatever their parser stumbles on.
+        except Exception as error:
+            raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> UnreadableMedia:
+    return UnreadableMedia(f"not a readable animation: {type(error).__name__}: {one_line(error)}")
 
 
 def _animated(picture: Any, count: int) -> list[Image.Image]:
