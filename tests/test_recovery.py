@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from vestige.alignments import Part
 from vestige.embeddings import TensorEmbeddings
 from vestige.errors import VestigeError
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig
-from vestige.scores import Part
 
 N, P, D = 30, 50, 6
 LABELS = ["cat", "dog", "tree", "car", "sky", "boat"]

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from vestige import designs
+from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.designs import Design, Role
 from vestige.embeddings import TensorEmbeddings
 from vestige.errors import VestigeError
@@ -17,7 +18,7 @@ from vestige.metrics import (
     memorization,
     null_p_values,
 )
-from vestige.scores import align, heldout_rows, metrics_named, score_table
+from vestige.scores import score_table
 from vestige.scoring import score_embeddings
 
 N, D, V = 90, 8, 3

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from vestige.alignments import Heldout
 from vestige.metrics import auc, mean_interval
-from vestige.scores import Heldout
 from vestige.summary import held_out_retrieval, summarise
 
 ROLES = ["candidate"] * 6 + ["shared"] * 4 + ["external"] * 4

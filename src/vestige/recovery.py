@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vestige.alignments import Metric, Part
 from vestige.embeddings import Embeddings, all_keys, chosen_rows
 from vestige.errors import VestigeError
 from vestige.metrics import LabelSets, ObjectRecovery, object_recovery
 from vestige.samples import Modality
-from vestige.scores import Metric, Part
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 from rich.filesize import decimal
 
+from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
@@ -44,7 +45,7 @@ from vestige.progress import say
 from vestige.report.build import build_report
 from vestige.runfolder import claimed
 from vestige.samples import Modality
-from vestige.scores import align, heldout_rows, metrics_named, score_table
+from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.batches import batch_count
 from vestige.training.loop import estimate, train_block

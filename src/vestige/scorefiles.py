@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from vestige.alignments import METRICS
 from vestige.data import Source, open_source
 from vestige.data.decoded import DecodedSource
 from vestige.data.objects import with_objects
@@ -16,7 +17,6 @@ from vestige.embeddings import EmbeddingConfig, EmbeddingStore
 from vestige.errors import VestigeError
 from vestige.files import digest, read_table, remove, write_json, write_table
 from vestige.recovery import RecoveryConfig
-from vestige.scores import METRICS
 from vestige.scoring import UNITMEM, ScoreResult, score, score_embeddings, score_models
 from vestige.summary import means_by_role, summarise
 from vestige.units import layer_means

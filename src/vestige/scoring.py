@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from vestige.alignments import METRICS, Alignments, Heldout, align, heldout_rows, metrics_named
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, content_of
 from vestige.designs import Design, Role
@@ -23,7 +24,7 @@ from vestige.metrics import population_gaps, sample_gaps
 from vestige.models import Encoder
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, rows_of
 from vestige.samples import Sample
-from vestige.scores import METRICS, NULL, Alignments, Heldout, align, heldout_rows, metrics_named, score_table
+from vestige.scores import NULL, score_table
 from vestige.units import unit_table, units_of_samples
 
 HELD_OUT = "heldout:"

@@ -10,10 +10,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from vestige.alignments import Heldout
 from vestige.designs import Role
 from vestige.metrics import auc, grouped_mean_interval
 from vestige.samples import Modality
-from vestige.scores import LEAST_NULL, Heldout
+from vestige.scores import LEAST_NULL
 from vestige.utility.retrieval import chance, retrieval
 
 KS = (1, 5, 10)
