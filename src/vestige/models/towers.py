@@ -8,7 +8,7 @@ averaged, or joined by one layer of attention over time.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import torch
 from open_clip.transformer import VisionTransformer
@@ -75,8 +75,9 @@ class PictureTower(nn.Module):
 class SoundTower(nn.Module):
     """A vision transformer over patches of a log-mel spectrogram.
 
-    The spectrogram is normalised with fixed constants (mean and spread of speech and noises in natural log power), so
-    that the input has about the scale of a normalised picture.
+    The spectrogram is normalised with fixed constants, so that the input has about the scale of a normalised picture.
+    Mean and standard deviation of the natural log power, at the sizes of `nano` over up to 150 samples each: -11.1 and
+    8.1 (asterisk), -7.6 and 3.3 (tuxpaint, French), -5.2 and 4.9 (wesnoth).
     """
 
     MEAN, STD = -8.0, 5.0
@@ -85,7 +86,8 @@ class SoundTower(nn.Module):
         super().__init__()
         patch, width = config["patch_size"], config["width"]
         self.transformer = VisionTransformer(
-            image_size=(about.mels, about.frames),  # type: ignore[arg-type]
+            # OpenCLIP says int and takes a pair too: pictures need not be square.
+            image_size=cast(int, (about.mels, about.frames)),
             patch_size=patch,
             width=width,
             layers=config["layers"],
