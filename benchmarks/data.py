@@ -136,7 +136,8 @@ def datasets_loader(kind: str, folder: Path, column: str) -> Iterable:
 
     data = prebuilt(kind, folder)
     assert isinstance(data, Dataset)
-    loader = DataLoader(data.with_transform(prepared), batch_size=BATCH, num_workers=WORKERS)  # type: ignore[arg-type]
+    # A data set of `datasets` is what torch calls one, though it does not say so.
+    loader = DataLoader(cast("Any", data.with_transform(prepared)), batch_size=BATCH, num_workers=WORKERS)
     for batch in loader:
         yield batch["pixels"]
 

@@ -55,5 +55,5 @@ class PairwiseContrastive:
             losses.append(self._loss(x, y, model.logit_scale(a, b).exp()))
         if not losses:
             # No pair in the whole batch: nothing to learn from it, and gradients of zero.
-            return sum(scale.sum() * 0 for scale in model.parameters())  # type: ignore[return-value]
+            return torch.stack([parameter.sum() for parameter in model.parameters()]).sum() * 0
         return torch.stack(losses).mean()
