@@ -322,3 +322,9 @@ def test_samples_with_one_modality_name_what_is_missing(make_folder, tmp_path, c
         text.unlink()
     line = said(capsys, ["run", "--data", f"imagefolder:{folder}", "--out", tmp_path / "run"])
     assert "found image: most of the samples lack captions" in line
+
+
+def test_no_verb_at_all_lists_the_verbs(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["vestige"])
+    assert cli.main() == 2
+    assert "vestige data check SOURCE" in capsys.readouterr().out

@@ -1,0 +1,17 @@
+"""The verbs of the command line, one a file: each has a `main(arguments)` that is a configuration and one call."""
+
+from collections.abc import Mapping
+
+VERBS: Mapping[str, str] = {
+    "demo": "train two small models on emoji and show what one of them memorized",
+    "run": """the same for your data and model: vestige run --data SOURCE [--out DIR] [--training.epochs 30 ...],
+or vestige run CONFIG.yaml""",
+    "score": """score samples with two checkpoints you trained, or a run with more metrics:
+vestige score RUN --metric clipmem,multimem,sslmem,unitmem""",
+    "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",
+    "caption": """write more captions for data that have one each:
+vestige caption DATA --with wordnet --count 4 --out captions.parquet""",
+    "annotate": """find the objects in the pictures of data with a detector of yours:
+vestige annotate DATA --detector PATH --out objects.parquet""",
+}
+"""By name of the file in this folder, what `vestige --help` says."""

@@ -1,0 +1,13 @@
+"""`vestige demo`: two small models on emoji, and what one of them memorized."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vestige.config import PlantConfig, RunConfig
+from vestige.training.loop import TrainingConfig
+from vestige.verbs.run import configured_run
+
+
+def main(arguments: Sequence[str]) -> None:
+    default = RunConfig(plant=PlantConfig(captions=0.1), training=TrainingConfig(epochs=10, learning_rate=2e-3))
+    configured_run("vestige demo", default, Path("runs/demo"), arguments)
