@@ -15,7 +15,7 @@ from vestige.data.builtin import twemoji
 from vestige.files import read_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 
 SMALL = ["--training.epochs", "1", "--training.warmup-epochs", "0", "--training.batch-size", "64"]
 
@@ -224,7 +224,7 @@ def test_interrupted(written, tmp_path, capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vestige.runs.train_block", stop)
+    monkeypatch.setattr("vestige.training.job.train_block", stop)
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 130
     assert "give the same command again" in capsys.readouterr().err
 
@@ -254,7 +254,7 @@ def test_a_fault_of_ours_is_one_line_too(written, tmp_path, capsys, monkeypatch)
     def broken(*_, **__):
         raise TypeError("not as\nmeant")
 
-    monkeypatch.setattr("vestige.runs.train_block", broken)
+    monkeypatch.setattr("vestige.training.job.train_block", broken)
     monkeypatch.delenv(cli.DEBUG, raising=False)
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 1
     printed = capsys.readouterr().err

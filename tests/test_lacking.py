@@ -18,7 +18,7 @@ from vestige.models.blueprint import Blueprint
 from vestige.runs import execute
 from vestige.samples import Modality, Sample
 from vestige.scorefiles import ScoreConfig, score_files
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 
 SOUND = {"rate": 8000, "mels": 16, "frames": 16, "window": 400, "hop": 400, "patch_size": 8}
 THREE = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)

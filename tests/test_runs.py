@@ -21,7 +21,7 @@ from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.files import read_table
 from vestige.runs import execute
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from vestige import cli
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, to_yaml
 from vestige.data import open_source
 from vestige.files import read_json, read_table
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 
 
 def table_of(folder, path, colours=("red", "green", "blue")):

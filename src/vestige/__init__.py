@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vestige.runs import RunResult, execute
     from vestige.samples import Modality, Sample
     from vestige.scoring import ScoreResult, score, score_embeddings, score_models
-    from vestige.training.loop import TrainingConfig
+    from vestige.training.config import TrainingConfig
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from vestige.data import FORMATS
 from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)

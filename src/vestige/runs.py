@@ -23,9 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from rich.filesize import decimal
 
 from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
@@ -36,20 +34,17 @@ from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
 from vestige.errors import VestigeError
-from vestige.files import read_json, read_table, remove, write_json, write_table
+from vestige.files import read_json, read_table, write_json, write_table
 from vestige.material import Material, common_modalities, open_data, prepare
-from vestige.models import CanvasEncoder, openclip
+from vestige.models import CanvasEncoder
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
-from vestige.progress import say
 from vestige.report.build import build_report
 from vestige.runfolder import claimed
 from vestige.samples import Modality
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
-from vestige.training.batches import batch_count
-from vestige.training.loop import estimate, train_block
-from vestige.training.objectives import Contrastive, PairwiseContrastive
+from vestige.training.job import train_design
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     with claimed(directory, config):
         material = prepare(source, config, blueprint, directory)
         _check_metrics(metrics, material, config)
-        _train(material, config, blueprint, directory)
+        train_design(material, config, blueprint, directory)
         stores = _embed(material, config, directory)
         scores = _score(stores, material, config, metrics, directory / "scores.parquet")
         summary = _summarise(stores, scores, material, config, directory)
@@ -169,59 +164,6 @@ def _check_metrics(metrics: Sequence[str], material: Material, config: RunConfig
                 )
 
 
-def _train(material: Material, config: RunConfig, blueprint: Blueprint, directory: Path) -> None:
-    design, examples = material.design, material.examples
-    folders = {name: directory / "models" / name for name in design.models}
-    if all(folder.exists() for folder in folders.values()):
-        remove(directory / "checkpoints")
-        return
-    first = blueprint.build(config.seed)
-    if blueprint.tokenizer is not None:
-        _warn_of_long_captions(material.captions, blueprint.tokenizer, blueprint.description)
-    slots, objective = design.slots(), Contrastive() if blueprint.plain else PairwiseContrastive()
-    if slots.shape[1] < config.training.batch_size:
-        raise VestigeError(
-            f"training.batch_size is {config.training.batch_size} and a model sees {slots.shape[1]} samples: lower it"
-        )
-    cost = estimate(first, len(design.models), slots, examples, objective, config.training)
-    batches = batch_count(slots, config.training.batch_size)
-    say(
-        f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
-        f" about {_duration(cost.seconds)}, {decimal(cost.memory)} of memory"
-    )
-    for block in sorted(set(design.blocks)):
-        rows = [model for model, own in enumerate(design.blocks) if own == block]
-        names = [design.models[row] for row in rows]
-        if all(folders[name].exists() for name in names):
-            continue
-        models = {name: blueprint.build(config.seed + block) for name in names}
-        checkpoints = directory / "checkpoints" / f"block-{block}"
-        train_block(
-            models,
-            slots[rows],
-            examples,
-            objective,
-            config.training,
-            seed=config.seed + block,
-            checkpoint_directory=checkpoints,
-            log_directory=directory / "tensorboard",
-        )
-        for name, model in models.items():
-            blueprint.save(model, folders[name])
-        remove(checkpoints)
-    remove(directory / "checkpoints")
-
-
-def _warn_of_long_captions(
-    captions: Sequence[Sequence[str]], tokenize: openclip.Tokenizer, description: Mapping[str, Any]
-) -> None:
-    context = description["text_cfg"].get("context_length", 77)
-    cut = openclip.count_cut([text for texts in captions for text in texts], tokenize, context)
-    if cut:
-        total = sum(map(len, captions))
-        say(f"{cut} of {total} captions are longer than the {context} tokens the model reads: the rest is cut off")
-
-
 def _embed(material: Material, config: RunConfig, directory: Path) -> dict[str, EmbeddingStore]:
     encoders = _encoders(material.design, config, directory)
     return embed(encoders, material.samples, directory / "embeddings", config.embedding, seed=config.seed)
@@ -284,10 +226,3 @@ def _report(samples: Source, scores: pa.Table, summary: Mapping[str, Any], confi
             return None
 
     build_report(scores, summary, config=to_yaml(config), picture=picture, out=path)
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 2:
-        return f"{hours:.1f} h"
-    return f"{minutes:.1f} min" if minutes >= 2 else f"{np.ceil(seconds):.0f} s"

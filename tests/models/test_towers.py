@@ -11,7 +11,7 @@ from drawings import draw
 from vestige.data.canvases import canvas_of
 from vestige.data.catalogue import open_canvases, read_catalogue
 from vestige.data.decoded import DecodedSource
-from vestige.data.examples import Examples
+from vestige.data.examples import Examples, Rows
 from vestige.data.memory import SampleList
 from vestige.data.views import View
 from vestige.embeddings import EmbeddingConfig, all_keys, chosen_rows, embed
@@ -54,6 +54,11 @@ def examples(description, source, tmp_path_factory):
     return examples_of(Blueprint(description, ALL), source, tmp_path_factory.mktemp("pass"))
 
 
+def loss_of(model, drawn):
+    objective = PairwiseContrastive()
+    return objective.loss(model, objective.features(model, [drawn], "cpu"), Rows(drawn.positions, drawn.present))
+
+
 def examples_of(blueprint, source, folder):
     kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
     found = read_catalogue(source, folder, kinds)
@@ -73,7 +78,7 @@ def test_a_seed_gives_the_same_towers_whatever_else_is_built(description):
 def test_the_loss_is_the_mean_over_pairs_of_what_both_have(description, examples):
     model = Blueprint(description, ALL).build(0).eval()
     batch = examples.draw(np.arange(12), View(0, 0))
-    found = PairwiseContrastive()(model, batch, "cpu")
+    found = loss_of(model, batch)
     with torch.no_grad():
         embeddings = model(batch.tensors)
     rows = {m: {i: r for r, i in enumerate(np.flatnonzero(batch.present[m]).tolist())} for m in ALL}
@@ -96,7 +101,7 @@ def test_every_tower_learns(description, examples):
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
     for step in range(40):
-        loss = PairwiseContrastive()(model, examples.draw(np.arange(12), View(0, step)), "cpu")
+        loss = loss_of(model, examples.draw(np.arange(12), View(0, step)))
         optimiser.zero_grad()
         loss.backward()
         assert all(own.grad is not None and own.grad.isfinite().all() for own in model.parameters())
@@ -107,7 +112,7 @@ def test_every_tower_learns(description, examples):
 
 def test_a_batch_in_which_nothing_pairs_changes_nothing(description, examples):
     model = Blueprint(description, ALL).build(0)
-    loss = PairwiseContrastive()(model, examples.draw(np.array([3]), View(0, 0)), "cpu")
+    loss = loss_of(model, examples.draw(np.array([3]), View(0, 0)))
     loss.backward()
     assert loss.item() == 0
     assert all(not own.grad.any() for own in model.parameters())

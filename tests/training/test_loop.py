@@ -18,7 +18,8 @@ from vestige.models.architectures import architecture
 from vestige.samples import Modality
 from vestige.training import checkpoints
 from vestige.training.batches import batch_count, epoch_batches
-from vestige.training.loop import TrainingConfig, estimate, learning_rate, train_block
+from vestige.training.config import TrainingConfig
+from vestige.training.loop import estimate, learning_rate, train_block
 from vestige.training.objectives import Contrastive
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, learning_rate=1e-3, warmup_epochs=1)
@@ -62,15 +63,12 @@ def test_matched_models_see_the_same_shared_batches(data):
     seen = {name: [] for name in "fg"}
     for epoch in range(2):
         view = View(3, epoch)
-        for batch in epoch_batches(slots, examples, view, 16):
-            for name, rows in zip("fg", batch.members, strict=True):
-                seen[name].append(
-                    (
-                        batch.positions[rows.numpy()],
-                        batch.drawn.tensors[Modality.IMAGE][rows],
-                        batch.drawn.tensors[Modality.TEXT][rows],
-                    )
-                )
+        for batch in epoch_batches(slots, examples, view, 16, Contrastive()):
+            for name, share in zip("fg", batch.shares, strict=True):
+                drawn = batch.views[0].rows(share.drawn)
+                assert torch.equal(drawn.positions, share.rows.positions)
+                own = (drawn.positions.numpy(), drawn.tensors[Modality.IMAGE], drawn.tensors[Modality.TEXT])
+                seen[name].append(own)
     shared = np.flatnonzero(design.member.all(axis=0))
     for (f, f_images, f_tokens), (g, g_images, g_tokens) in zip(seen["f"], seen["g"], strict=True):
         assert len(f) == len(g)
@@ -88,14 +86,14 @@ def test_matched_models_see_the_same_shared_batches(data):
 
 def test_every_epoch_is_another_order_and_other_views(data):
     examples, design = data
-    one, two = (list(epoch_batches(design.slots(), examples, View(3, e), 16)) for e in (0, 1))
-    assert [b.positions.tolist() for b in one] != [b.positions.tolist() for b in two]
-    again = list(epoch_batches(design.slots(), examples, View(3, 0), 16))
+    one, two = (list(epoch_batches(design.slots(), examples, View(3, e), 16, Contrastive())) for e in (0, 1))
+    assert [b.views[0].positions.tolist() for b in one] != [b.views[0].positions.tolist() for b in two]
+    again = list(epoch_batches(design.slots(), examples, View(3, 0), 16, Contrastive()))
     assert all(
-        torch.equal(a.drawn.tensors[Modality.IMAGE], b.drawn.tensors[Modality.IMAGE])
+        torch.equal(a.views[0].tensors[Modality.IMAGE], b.views[0].tensors[Modality.IMAGE])
         for a, b in zip(one, again, strict=True)
     )
-    sizes = [len(batch.members[0]) for batch in one]
+    sizes = [len(batch.shares[0].rows) for batch in one]
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == batch_count(design.slots(), 16)
 

@@ -20,15 +20,33 @@ Tokenize = Callable[[list[str]], Tensor]
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Which samples the rows of a batch are.
+
+    Attributes:
+        positions: position of every sample in the data, long [B].
+        present: by modality, which of the samples have it, bool [B].
+    """
+
+    positions: Tensor
+    present: Mapping[Modality, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Some samples as tensors.
 
     Attributes:
+        positions: position of every sample in the data, long [B].
         tensors: by modality, a row for every sample that has it: pictures float32 [n, 3, s, s] and films
             [n, F, 3, s, s] in [0, 1], sounds [n, mels, T] in log power, texts int64 [n, context].
         present: by modality, which of the samples have it, bool [B].
     """
 
+    positions: Tensor
     tensors: Mapping[Modality, Tensor]
     present: Mapping[Modality, Tensor]
 
@@ -38,7 +56,8 @@ class Drawn:
         for modality, own in self.present.items():
             place = own.cumsum(0) - 1
             tensors[modality] = self.tensors[modality][place[chosen[own[chosen]]]]
-        return Drawn(tensors, {modality: own[chosen] for modality, own in self.present.items()})
+        present = {modality: own[chosen] for modality, own in self.present.items()}
+        return Drawn(self.positions[chosen], tensors, present)
 
 
 class Examples:
@@ -95,8 +114,13 @@ class Examples:
             if view is not None:
                 choice = chosen_captions(self._policy, view, self._hashes[own], self.counts[own])
             tensors[Modality.TEXT] = self.tokens(own, choice)
-        present = {modality: torch.from_numpy(self.present[modality][positions]) for modality in self.present}
-        return Drawn({modality: tensors[modality] for modality in present}, present)
+        rows = self.rows(positions)
+        return Drawn(rows.positions, {modality: tensors[modality] for modality in rows.present}, rows.present)
+
+    def rows(self, positions: NDArray[np.int64]) -> Rows:
+        """Which of these samples have what."""
+        present = {modality: torch.from_numpy(own[positions]) for modality, own in self.present.items()}
+        return Rows(torch.from_numpy(positions), present)
 
     def tokens(self, positions: NDArray[np.int64], choice: NDArray[np.int64]) -> Tensor:
         """Token ids of one caption of each of these samples, [n, context]."""

@@ -1,6 +1,6 @@
 """What the models of a design see, batch by batch: one reading and one draw of views for all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vestige.ahead import ahead
-from vestige.data.examples import Drawn, Examples
+from vestige.data.examples import Drawn, Examples, Rows
 from vestige.data.views import View
+from vestige.training.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one model sees of a batch.
+
+    Attributes:
+        rows: its samples, in the order of the slots.
+        counts: how many of them each process has.
+        drawn: which of the samples that were drawn here are its own, long.
+    """
+
+    rows: Rows
+    counts: Sequence[int]
+    drawn: Tensor
 
 
 @dataclass(frozen=True)
@@ -18,17 +34,24 @@ class Batch:
     """One step of all models of a block.
 
     Attributes:
-        drawn: the views of every sample that some model sees, U of them.
-        positions: position of every one of these samples in the data, [U].
-        members: for every model, which of the U samples it sees.
+        views: of every sample that some model sees in this process, U of them.
+        shares: for every model, its own samples.
     """
 
-    drawn: Drawn
-    positions: NDArray[np.int64]
-    members: tuple[Tensor, ...]
+    views: Sequence[Drawn]
+    shares: Sequence[Share]
 
 
-def epoch_batches(slots: NDArray[np.int64], examples: Examples, view: View, size: int) -> Iterator[Batch]:
+def epoch_batches(
+    slots: NDArray[np.int64],
+    examples: Examples,
+    view: View,
+    size: int,
+    objective: Objective,
+    *,
+    rank: int = 0,
+    processes: int = 1,
+) -> Iterator[Batch]:
     """One epoch: every slot once, in an order drawn from the seed and the epoch alone.
 
     The batches are as equal in size as they can be (no short last one). The next one is prepared while the models
@@ -39,17 +62,23 @@ def epoch_batches(slots: NDArray[np.int64], examples: Examples, view: View, size
         examples: the samples.
         view: seed and epoch.
         size: largest number of slots in a batch.
+        objective: says what is drawn of the samples.
+        rank: which process this is.
+        processes: how many there are; each draws its part of the batch.
     """
     order = np.random.Generator(np.random.Philox(key=[view.seed, view.epoch])).permutation(slots.shape[1])
-    parts = np.array_split(order, batch_count(slots, size))
 
     def prepare(part: NDArray[np.int64]) -> Batch:
-        taken = slots[:, part]
-        positions = np.unique(taken[taken >= 0])
-        members = tuple(torch.from_numpy(np.searchsorted(positions, row[row >= 0])) for row in taken)
-        return Batch(examples.draw(positions, view), positions, members)
+        taken = [slots[:, own] for own in np.array_split(part, processes)]
+        positions = np.unique(taken[rank][taken[rank] >= 0])
+        shares = []
+        for model in range(len(slots)):
+            parts = [own[model][own[model] >= 0] for own in taken]
+            drawn = torch.from_numpy(np.searchsorted(positions, parts[rank]))
+            shares.append(Share(examples.rows(np.concatenate(parts)), [len(own) for own in parts], drawn))
+        return Batch(objective.draw(examples, positions, view), shares)
 
-    return ahead(prepare, parts)
+    return ahead(prepare, np.array_split(order, batch_count(slots, size)))
 
 
 def batch_count(slots: NDArray[np.int64], size: int) -> int:

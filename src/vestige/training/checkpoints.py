@@ -15,10 +15,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A model in training and its optimiser."""
+    """A model in training and its optimizer."""
 
     model: nn.Module
-    optimiser: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
 
 
 def save(directory: Path, epoch: int, states: Mapping[str, TrainingState]) -> None:
@@ -34,7 +34,7 @@ def save(directory: Path, epoch: int, states: Mapping[str, TrainingState]) -> No
 
 
 def restore(directory: Path, states: Mapping[str, TrainingState]) -> int:
-    """Put the newest kept states into the models and optimisers; the number of finished epochs, 0 when none is kept."""
+    """Put the newest kept states into the models and optimizers; the number of finished epochs, 0 when none is kept."""
     kept = _kept(directory)
     if not kept:
         return 0
@@ -50,7 +50,7 @@ def _kept(directory: Path) -> list[Path]:
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     tensors = {f"model/{name}": tensor.contiguous() for name, tensor in state.model.state_dict().items()}
     for name, parameter in state.model.named_parameters():
-        for moment, tensor in state.optimiser.state[parameter].items():
+        for moment, tensor in state.optimizer.state.get(parameter, {}).items():
             tensors[f"{moment}/{name}"] = tensor
     return tensors
 
@@ -59,6 +59,7 @@ def _fill(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
     state.model.load_state_dict(weights)
     for name, parameter in state.model.named_parameters():
-        state.optimiser.state[parameter] = {
-            moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors
-        }
+        kept = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
+        # A parameter that no gradient has reached yet has no moments.
+        if kept:
+            state.optimizer.state[parameter] = kept

@@ -5,75 +5,34 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
+from torch import nn
 
 from vestige.data.examples import Examples
-from vestige.data.views import CAPTION_POLICIES, View
+from vestige.data.views import View
 from vestige.errors import VestigeError
 from vestige.progress import progress
 from vestige.training import checkpoints
-from vestige.training.batches import Batch, batch_count, epoch_batches
+from vestige.training.batches import Batch, Share, batch_count, epoch_batches
 from vestige.training.checkpoints import TrainingState
-from vestige.training.objectives import Objective
+from vestige.training.config import TrainingConfig
+from vestige.training.logs import Log
+from vestige.training.objectives import Objective, logit_scales
+from vestige.training.step import Gradients, Work
+from vestige.training.team import Team
 
-# CLIP keeps its temperature above 1/100 (Radford et al., 2021, section 2.5).
-LARGEST_LOGIT_SCALE = math.log(100)
 # Steps that the estimate of time is made of.
 TRIAL_STEPS = 3
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How the models are trained."""
-
-    epochs: int = 20
-    """Epochs; in each, a model sees every one of its samples once."""
-    batch_size: int = 128
-    """Largest number of samples in a batch."""
-    learning_rate: float = 1e-3
-    """Peak of the learning rate, after linear warm-up and before cosine decay to zero."""
-    warmup_epochs: float | None = None
-    """Epochs of warm-up; a fifth of the epochs, at most 2, when not given."""
-    weight_decay: float = 0.1
-    """AdamW's weight decay, on matrices alone (not on gains, biases and the temperature), as OpenCLIP has it."""
-    beta1: float = 0.9
-    """AdamW's first moment decay."""
-    beta2: float = 0.98
-    """AdamW's second moment decay."""
-    epsilon: float = 1e-6
-    """AdamW's epsilon."""
-    captions: str = "first"
-    """Which caption an epoch shows: first, random, balanced."""
-    device: str = "cpu"
-    """Where the models are trained (cpu, cuda, mps)."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "epsilon"):
-            if getattr(self, name) <= 0:
-                raise VestigeError(f"training.{name} must be greater than 0, not {getattr(self, name)}")
-        if self.captions not in CAPTION_POLICIES:
-            raise VestigeError(f"training.captions: one of {', '.join(CAPTION_POLICIES)}, not {self.captions!r}")
-        if self.batch_size < 2:
-            raise VestigeError("training.batch_size must be at least 2: a contrast needs two pairs")
-        if not 0 <= self.warmup <= self.epochs:
-            raise VestigeError(
-                f"training.warmup_epochs must lie between 0 and training.epochs = {self.epochs},"
-                f" not {self.warmup_epochs}: lower it, or train longer"
-            )
-
-    @property
-    def warmup(self) -> float:
-        """Epochs of warm-up."""
-        return min(2, self.epochs / 5) if self.warmup_epochs is None else self.warmup_epochs
+# A loss this many times the first one (or 1, if that is larger) is no training any more.
+EXPLODED = 10
 
 
 @dataclass(frozen=True)
@@ -94,6 +53,7 @@ def train_block(
     seed: int,
     checkpoint_directory: Path,
     log_directory: Path,
+    team: Team | None = None,
 ) -> None:
     """Train the models of a block in step, or go on from the newest checkpoint.
 
@@ -106,35 +66,45 @@ def train_block(
         seed: of batch order and views; all models of the block share it.
         checkpoint_directory: where the state after every epoch is kept.
         log_directory: where TensorBoard's logs go, one folder a model.
+        team: the processes that train together; this one alone when not given.
 
     Raises:
-        VestigeError: the loss is not finite (names the step, the samples and the last checkpoint).
+        VestigeError: the loss is not finite, or has exploded (names the step, the samples and the last checkpoint).
     """
-    states = {name: _state(model, config) for name, model in models.items()}
+    team = team or Team()
+    gradients = _gradients(objective, config, team)
+    states = {name: _state(model, config, gradients.device) for name, model in models.items()}
     first = checkpoints.restore(checkpoint_directory, states)
     steps = batch_count(slots, config.batch_size)
     total = config.epochs * steps
+    largest: dict[str, float] = {}
     with ExitStack() as stack:
-        logs = {name: stack.enter_context(_log(log_directory / name, first * steps)) for name in states}
+        logs = {
+            name: stack.enter_context(Log(log_directory / name, first * steps, config.wandb))
+            for name in (states if team.rank == 0 else ())
+        }
         advance = stack.enter_context(progress(f"training {' and '.join(states)}", total, done=first * steps))
         for epoch in range(first, config.epochs):
             losses: dict[str, list[float]] = {name: [] for name in states}
-            batches = epoch_batches(slots, examples, View(seed, epoch), config.batch_size)
-            for step, batch in enumerate(batches, start=epoch * steps):
-                rate = learning_rate(config, step, steps)
-                for (name, state), rows in zip(states.items(), batch.members, strict=True):
-                    # Dropout, where a model has it, is drawn alike for all models of the block, and again on resuming.
-                    torch.manual_seed(seed * total + step)
-                    loss = _step(state, batch, rows, objective, rate, config.device)
-                    if not math.isfinite(loss):
-                        seen = [examples.keys[position] for position in map(int, batch.positions[rows.numpy()])]
-                        raise VestigeError(_diverged(name, loss, epoch, step, seen, config))
+            for step, batch in enumerate(
+                _batches(slots, examples, config, objective, seed, epoch, team), epoch * steps
+            ):
+                for (name, state), share in zip(states.items(), batch.shares, strict=True):
+                    # What is drawn while computing is drawn alike for all models of the block, and again on resuming.
+                    work = _work(batch, share, seed * total + step)
+                    loss = gradients(state.model, work)
+                    largest.setdefault(name, EXPLODED * max(loss, 1.0))
+                    if not math.isfinite(loss) or loss > largest[name]:
+                        seen = [examples.keys[position] for position in share.rows.positions.tolist()]
+                        raise VestigeError(_diverged(name, loss, epoch, step, seen, config, checkpoint_directory))
+                    _update(state, learning_rate(config, step, steps), config.clip_norm)
+                    objective.after_step(state.model, (step + 1) / total)
                     losses[name].append(loss)
                 advance()
             step = (epoch + 1) * steps - 1
             for name, log in logs.items():
-                _write_log(log, states[name].model, losses[name], learning_rate(config, step, steps), step)
-            checkpoints.save(checkpoint_directory, epoch + 1, states)
+                log.write(_figures(states[name].model, losses[name], learning_rate(config, step, steps)), step)
+            team.first(partial(checkpoints.save, checkpoint_directory, epoch + 1, states))
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -155,12 +125,14 @@ def estimate(
     config: TrainingConfig,
 ) -> Estimate:
     """What training `models` models like this one will take, from a few steps of a copy on real batches."""
-    state = _state(copy.deepcopy(model), config)
-    batches = epoch_batches(slots[:1], examples, View(0, 0), config.batch_size)
+    gradients = _gradients(objective, config, Team())
+    state = _state(copy.deepcopy(model), config, gradients.device)
+    batches = _batches(slots[:1], examples, config, objective, 0, 0, Team())
     times = []
     for _, batch in zip(range(TRIAL_STEPS + 1), batches, strict=False):
         start = time.perf_counter()
-        _step(state, batch, batch.members[0], objective, 0.0, config.device)
+        gradients(state.model, _work(batch, batch.shares[0], 0))
+        _update(state, 0.0, config.clip_norm)
         times.append(time.perf_counter() - start)
     # The first step allocates; it is not like the others.
     step = float(np.median(times[1:] or times))
@@ -176,54 +148,67 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _state(model: nn.Module, config: TrainingConfig) -> TrainingState:
-    model.to(config.device).train()
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+def _gradients(objective: Objective, config: TrainingConfig, team: Team) -> Gradients:
+    bfloat16 = config.precision == "bfloat16"
+    return Gradients(objective, team.device(config.device), team, bfloat16, config.chunk_size)
+
+
+def _state(model: nn.Module, config: TrainingConfig, device: str) -> TrainingState:
+    model.to(device).train()
+    if config.chunk_size is not None:
+        normed = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        if normed:
+            raise VestigeError(
+                f"training.chunk_size: {normed[0]} normalises over the batch, which chunks part: leave it out"
+            )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(
         groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True
     )
-    return TrainingState(model, optimiser)
+    return TrainingState(model, optimizer)
 
 
-def _step(state: TrainingState, batch: Batch, rows: Tensor, objective: Objective, rate: float, device: str) -> float:
-    for group in state.optimiser.param_groups:
+def _batches(
+    slots: NDArray[np.int64],
+    examples: Examples,
+    config: TrainingConfig,
+    objective: Objective,
+    seed: int,
+    epoch: int,
+    team: Team,
+) -> Iterator[Batch]:
+    view = View(seed, epoch)
+    return epoch_batches(slots, examples, view, config.batch_size, objective, rank=team.rank, processes=team.size)
+
+
+def _work(batch: Batch, share: Share, seed: int) -> Work:
+    return Work([view.rows(share.drawn) for view in batch.views], share.rows, share.counts, seed)
+
+
+def _update(state: TrainingState, rate: float, clip_norm: float | None) -> None:
+    for group in state.optimizer.param_groups:
         group["lr"] = rate
-    loss = objective(state.model, batch.drawn.rows(rows), device)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    value = loss.item()
-    if math.isfinite(value):
-        state.optimiser.step()
-        with torch.no_grad():
-            for scale in logit_scales(state.model).values():
-                scale.clamp_(0, LARGEST_LOGIT_SCALE)
-    return value
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
 
 
-def logit_scales(model: nn.Module) -> dict[str, Tensor]:
-    """The logarithms of the inverse temperatures by name: one of every CLIP, one a pair of modalities of `Towers`."""
-    return {name: own for name, own in model.named_parameters() if name.startswith("logit_scale")}
+def _figures(model: nn.Module, losses: Sequence[float], rate: float) -> dict[str, float]:
+    scales = {name: scale.exp().item() for name, scale in logit_scales(model).items()}
+    return {"loss": float(np.mean(losses)), "learning_rate": rate, **scales}
 
 
-def _log(directory: Path, step: int) -> SummaryWriter:
-    # What a killed run logged after its last checkpoint is logged again: TensorBoard drops the first copy.
-    return SummaryWriter(str(directory), purge_step=step)
-
-
-def _write_log(log: SummaryWriter, model: nn.Module, losses: list[float], rate: float, step: int) -> None:
-    log.add_scalar("loss", float(np.mean(losses)), step)
-    log.add_scalar("learning_rate", rate, step)
-    for name, scale in logit_scales(model).items():
-        log.add_scalar(name, scale.exp().item(), step)
-    log.flush()
-
-
-def _diverged(name: str, loss: float, epoch: int, step: int, keys: list[str], config: TrainingConfig) -> str:
-    kept = f"the state after epoch {epoch} is kept" if epoch else "no epoch was finished"
+def _diverged(
+    name: str, loss: float, epoch: int, step: int, keys: Sequence[str], config: TrainingConfig, kept: Path
+) -> str:
+    state = f"the state after epoch {epoch} is kept in {kept}" if epoch else "no epoch was finished"
     shown = ", ".join(keys[:3])
     return (
         f"training of {name} diverged: loss {loss} at step {step} (epoch {epoch + 1}) on {len(keys)} samples"
-        f" ({shown}, ...); {kept}: lower training.learning_rate (now {config.learning_rate:g}) and start a new run"
+        f" ({shown}, ...); {state}: lower training.learning_rate (now {config.learning_rate:g}) and start a new run"
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vestige.config import PlantConfig, RunConfig
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 from vestige.verbs.run import configured_run
 
 

@@ -1,0 +1,114 @@
+"""The models of a design, trained as one job: block by block, the models of a block in step."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.filesize import decimal
+from torch import nn
+
+from vestige.config import RunConfig
+from vestige.errors import VestigeError
+from vestige.files import remove
+from vestige.material import Material
+from vestige.models import openclip
+from vestige.models.blueprint import Blueprint
+from vestige.progress import say
+from vestige.training.batches import batch_count
+from vestige.training.loop import estimate, train_block
+from vestige.training.objectives import Captioning, Contrastive, Objective, PairwiseContrastive, Sigmoid
+from vestige.training.team import Team
+
+
+def train_design(
+    material: Material, config: RunConfig, blueprint: Blueprint, directory: Path, team: Team | None = None
+) -> None:
+    """Train the models of a design, or what is left of them, into `models/<name>/` of a run's directory.
+
+    Args:
+        material: what they are trained on.
+        config: of the run.
+        blueprint: what is built.
+        directory: of the run.
+        team: the processes that train together; this one alone when not given.
+
+    Raises:
+        VestigeError: a batch larger than the data, or a training that diverged.
+    """
+    team = team or Team()
+    design, examples = material.design, material.examples
+    folders = {name: directory / "models" / name for name in design.models}
+    if all(folder.exists() for folder in folders.values()):
+        remove(directory / "checkpoints")
+        return
+    first = blueprint.build(config.seed)
+    if blueprint.tokenizer is not None:
+        _warn_of_long_captions(material.captions, blueprint.tokenizer, blueprint.description)
+    slots, objective = design.slots(), objective_of(blueprint)
+    if slots.shape[1] < config.training.batch_size:
+        raise VestigeError(
+            f"training.batch_size is {config.training.batch_size} and a model sees {slots.shape[1]} samples: lower it"
+        )
+    cost = estimate(first, len(design.models), slots, examples, objective, config.training)
+    batches = batch_count(slots, config.training.batch_size)
+    say(
+        f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
+        f" about {_duration(cost.seconds)}, {decimal(cost.memory)} of memory"
+    )
+    for block in sorted(set(design.blocks)):
+        rows = [model for model, own in enumerate(design.blocks) if own == block]
+        names = [design.models[row] for row in rows]
+        if all(folders[name].exists() for name in names):
+            continue
+        models = {name: blueprint.build(config.seed + block) for name in names}
+        checkpoints = directory / "checkpoints" / f"block-{block}"
+        train_block(
+            models,
+            slots[rows],
+            examples,
+            objective,
+            config.training,
+            seed=config.seed + block,
+            checkpoint_directory=checkpoints,
+            log_directory=directory / "tensorboard",
+            team=team,
+        )
+        team.first(partial(_keep, models, blueprint, folders, checkpoints))
+    team.first(partial(remove, directory / "checkpoints"))
+
+
+def objective_of(blueprint: Blueprint) -> Objective:
+    """What models of this blueprint are trained to do."""
+    if not blueprint.plain:
+        return PairwiseContrastive()
+    if "multimodal_cfg" in blueprint.description:
+        return Captioning()
+    # OpenCLIP's descriptions say so: models with a bias to their logits are trained with SigLIP's loss.
+    return Sigmoid() if blueprint.description.get("init_logit_bias") is not None else Contrastive()
+
+
+def _keep(
+    models: Mapping[str, nn.Module], blueprint: Blueprint, folders: Mapping[str, Path], checkpoints: Path
+) -> None:
+    for name, model in models.items():
+        blueprint.save(model, folders[name])
+    remove(checkpoints)
+
+
+def _warn_of_long_captions(
+    captions: Sequence[Sequence[str]], tokenize: openclip.Tokenizer, description: Mapping[str, Any]
+) -> None:
+    context = description["text_cfg"].get("context_length", 77)
+    cut = openclip.count_cut([text for texts in captions for text in texts], tokenize, context)
+    if cut:
+        total = sum(map(len, captions))
+        say(f"{cut} of {total} captions are longer than the {context} tokens the model reads: the rest is cut off")
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 2:
+        return f"{hours:.1f} h"
+    return f"{minutes:.1f} min" if minutes >= 2 else f"{np.ceil(seconds):.0f} s"
