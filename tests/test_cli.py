@@ -271,7 +271,19 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path, capsys):
     (run / "summary.json").unlink()
     (run / "scores.parquet").write_bytes(b"PAR1 not a table")
     said(capsys, ["run", written, "--out", run])
-    assert "CoCa" in said(capsys, ["run", written, "--out", tmp_path / "coca", "--model", "coca_base"])
+
+
+def test_models_are_trained_alone_and_scored_later(written, tmp_path, capsys):
+    out = tmp_path / "trained"
+    assert cli.main(["train", str(written), "--out", str(out), "--json"]) == 0
+    said_models = json.loads(capsys.readouterr().out)["models"]
+    assert set(said_models) == {"f", "g"}
+    assert not (out / "scores.parquet").exists()
+    before = {path: path.stat().st_mtime_ns for path in (out / "models").rglob("*.safetensors")}
+    assert cli.main(["run", str(out / "config.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["roles"]["candidate"]["n"] == 8
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "models").rglob("*.safetensors")}
+    assert "--data SOURCE" in said(capsys, ["train", "--out", out])
 
 
 def test_every_public_name_is_there():

@@ -109,11 +109,10 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
     kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
     keep = kept_bytes(source, kinds) <= config.data.cache_gigabytes * 1e9
     text = Modality.TEXT in blueprint.modalities
+    fresh = not (directory / "samples").exists()
     catalogue = read_catalogue(source, directory / "samples", kinds, text=text, keep=keep)
-    with replacing(directory / "skipped.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
-        table = csv.writer(lines)
-        table.writerow(("key", "reason"))
-        table.writerows((*catalogue.left_out, *catalogue.skipped, *catalogue.lacking))
+    if fresh or not (directory / "skipped.csv").exists():
+        _list_skipped(catalogue, directory / "skipped.csv")
     bad, total = len(catalogue.skipped), len(source)
     if not total:
         raise VestigeError(f"{config.data.source}: there are no samples")
@@ -150,6 +149,13 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
             f" are left out: {directory / 'skipped.csv'}"
         )
     return catalogue
+
+
+def _list_skipped(catalogue: Catalogue, path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(("key", "reason"))
+        table.writerows((*catalogue.left_out, *catalogue.skipped, *catalogue.lacking))
 
 
 def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:

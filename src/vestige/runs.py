@@ -18,6 +18,7 @@ report.html
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -45,6 +46,7 @@ from vestige.samples import Modality
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
+from vestige.training.team import Team, launched
 
 
 @dataclass(frozen=True)
@@ -73,24 +75,58 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
     config = anchored(config)
-    if config.metrics:
-        metrics_named(config.metrics)
-    wanted = modalities_named(config.modalities)
-    description = architecture(config.model)
-    if "multimodal_cfg" in description:
-        raise VestigeError(f"model {config.model}: CoCa models can be scored, not trained; name a CLIP architecture")
-    source = open_data(config.data)
-    blueprint = Blueprint(description, wanted or _found(source, config))
-    metrics = config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
+    blueprint, metrics = _checked(config)
     with claimed(directory, config):
-        material = prepare(source, config, blueprint, directory)
-        _check_metrics(metrics, material, config)
-        train_design(material, config, blueprint, directory)
+        material = _trained(config, blueprint, metrics, directory, Team())
         stores = _embed(material, config, directory)
         scores = _score(stores, material, config, metrics, directory / "scores.parquet")
         summary = _summarise(stores, scores, material, config, directory)
         _report(material.samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
+
+
+def train(config: RunConfig, directory: Path) -> dict[str, Path]:
+    """Train the models of a run, or what is left of that, and no more; `execute` goes on from there.
+
+    Under torchrun its processes train together: each takes its part of every batch, the negatives are those of the
+    whole batch, and the models are those that one process would have trained, up to rounding.
+
+    Returns:
+        The folder of every model by name.
+
+    Raises:
+        VestigeError: as `execute`.
+    """
+    config = anchored(config)
+    blueprint, metrics = _checked(config)
+    team = launched(config.training.device)
+    with claimed(directory, config) if team.rank == 0 else nullcontext():
+        # What the first process prepares, the others find done.
+        team.first(lambda: _prepared(config, blueprint, metrics, directory))
+        material = _trained(config, blueprint, metrics, directory, team)
+    return {name: directory / "models" / name for name in material.design.models}
+
+
+def _checked(config: RunConfig) -> tuple[Blueprint, Sequence[str]]:
+    """What is built, and what it is scored by; refuses what cannot be."""
+    if config.metrics:
+        metrics_named(config.metrics)
+    wanted = modalities_named(config.modalities)
+    description = architecture(config.model)
+    blueprint = Blueprint(description, wanted or _found(open_data(config.data), config))
+    return blueprint, config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
+
+
+def _prepared(config: RunConfig, blueprint: Blueprint, metrics: Sequence[str], directory: Path) -> Material:
+    material = prepare(open_data(config.data), config, blueprint, directory)
+    _check_metrics(metrics, material, config)
+    return material
+
+
+def _trained(config: RunConfig, blueprint: Blueprint, metrics: Sequence[str], directory: Path, team: Team) -> Material:
+    material = _prepared(config, blueprint, metrics, directory)
+    train_design(material, config, blueprint, directory, team)
+    return material
 
 
 def _found(source: Source, config: RunConfig) -> tuple[Modality, ...]:

@@ -170,3 +170,15 @@ def test_counts_captions_that_are_cut():
     tokenize = openclip.tokenizer(architecture("nano"))
     fits, cut = " ".join(["cat"] * 18), " ".join(["cat"] * 19)
     assert openclip.count_cut([fits, cut, "cat", cut], tokenize, 20) == 2
+
+
+def test_a_seed_gives_the_same_coca_whatever_was_in_memory(small_model):
+    description = architecture(str(small_model)) | {"custom_text": True}
+    description["multimodal_cfg"] = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    description["multimodal_cfg"] |= {"attn_pooler_heads": 2}
+    description["text_cfg"] |= {"embed_cls": True, "output_tokens": True, "pad_id": 0}
+    description["vision_cfg"] |= {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    one, other = (openclip.build(description, seed=3).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    projection = one["text_decoder.text_projection"]
+    assert float(projection.std()) == pytest.approx(0.25, rel=0.05)

@@ -48,9 +48,14 @@ def build(description: Architecture, *, seed: int) -> nn.Module:
         write_json(Path(folder) / CONFIG_FILE, {"model_cfg": _own(description)})
         torch.manual_seed(seed)
         try:
-            return open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
         except (OSError, RuntimeError, ImportError, TypeError, ValueError, AssertionError, KeyError) as error:
             raise VestigeError(f"OpenCLIP cannot build this model: {_first_line(error)}") from error
+        if isinstance(model, open_clip.CoCa) and model.text_decoder.text_projection is not None:
+            # OpenCLIP (3.3) leaves it as it finds the memory; its scale is that of the other towers' projections.
+            width = model.text_decoder.text_projection.shape[0]
+            nn.init.normal_(model.text_decoder.text_projection, std=width**-0.5)
+        return model
 
 
 def build_towers(description: Architecture, *, seed: int) -> tuple[nn.Module, nn.Module, tuple[Tensor, Tensor]]:

@@ -73,7 +73,7 @@ def train_block(
     """
     team = team or Team()
     gradients = _gradients(objective, config, team)
-    states = {name: _state(model, config, gradients.device) for name, model in models.items()}
+    states = {name: trainable(model, config, gradients.device) for name, model in models.items()}
     first = checkpoints.restore(checkpoint_directory, states)
     steps = batch_count(slots, config.batch_size)
     total = config.epochs * steps
@@ -126,7 +126,7 @@ def estimate(
 ) -> Estimate:
     """What training `models` models like this one will take, from a few steps of a copy on real batches."""
     gradients = _gradients(objective, config, Team())
-    state = _state(copy.deepcopy(model), config, gradients.device)
+    state = trainable(copy.deepcopy(model), config, gradients.device)
     batches = _batches(slots[:1], examples, config, objective, 0, 0, Team())
     times = []
     for _, batch in zip(range(TRIAL_STEPS + 1), batches, strict=False):
@@ -153,7 +153,12 @@ def _gradients(objective: Objective, config: TrainingConfig, team: Team) -> Grad
     return Gradients(objective, team.device(config.device), team, bfloat16, config.chunk_size)
 
 
-def _state(model: nn.Module, config: TrainingConfig, device: str) -> TrainingState:
+def trainable(model: nn.Module, config: TrainingConfig, device: str) -> TrainingState:
+    """A model on its device, in training mode, with its optimizer.
+
+    Raises:
+        VestigeError: a model that normalises over its batch, in chunks.
+    """
     model.to(device).train()
     if config.chunk_size is not None:
         normed = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]

@@ -14,6 +14,7 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 from open_clip import ClipLoss
+from open_clip.loss import SigLipLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -111,13 +112,13 @@ class PairwiseContrastive:
 
 
 class Sigmoid:
-    """SigLIP's loss: every pair of the batch is one yes-or-no question (Zhai et al., 2023; `open_clip.SigLipLoss`).
+    """SigLIP's loss: every pair of the batch is one yes-or-no question (Zhai et al., 2023; `SigLipLoss`).
 
     L = -1/n * sum over i, k of log sigmoid(z_ik (t x_i . y_k + b)), z = 1 for a pair, else -1; t and b are learned.
     """
 
     def __init__(self) -> None:
-        self._loss = open_clip.SigLipLoss()
+        self._loss = SigLipLoss()
 
     def draw(self, examples: Examples, positions: NDArray[np.int64], view: View) -> tuple[Drawn, ...]:
         return (examples.draw(positions, view),)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vestige.errors import VestigeError
+from vestige.progress import console
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,7 +48,8 @@ class Team:
             return own
         padded = own.new_zeros(max(counts), *own.shape[1:])
         padded[: len(own)] = own
-        parts: Any = self.fabric.all_gather(padded)
+        parts = [torch.empty_like(padded) for _ in counts]
+        torch.distributed.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def agree(self, own: Any) -> list[Any]:
@@ -98,4 +100,6 @@ def launched(device: str) -> Team:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
     fabric = Fabric(accelerator=device, devices=local, num_nodes=world // local, strategy="ddp")
     fabric.launch()
+    # The first process speaks for all.
+    console.quiet = fabric.global_rank > 0
     return Team(fabric)

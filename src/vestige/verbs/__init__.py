@@ -6,6 +6,8 @@ VERBS: Mapping[str, str] = {
     "demo": "train two small models on emoji and show what one of them memorized",
     "run": """the same for your data and model: vestige run --data SOURCE [--out DIR] [--training.epochs 30 ...],
 or vestige run CONFIG.yaml""",
+    "train": """train the models of a run and no more; several processes train together:
+torchrun --nproc-per-node 2 -m vestige train --data SOURCE ...""",
     "score": """score samples with two checkpoints you trained, or a run with more metrics:
 vestige score RUN --metric clipmem,multimem,sslmem,unitmem""",
     "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",

@@ -1,88 +1,21 @@
 """`vestige run`: from samples, or a configuration, to scores and a report."""
 
 import json
-import re
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from vestige.config import DataConfig, RunConfig, anchored, load_config
-from vestige.data import likely_name
-from vestige.errors import VestigeError
-from vestige.progress import say
 from vestige.report.terminal import show
 from vestige.runs import execute
-
-
-@dataclass(frozen=True)
-class OutputArguments:
-    """Where the run goes, and how its summary is printed."""
-
-    out: Annotated[Path, tyro.conf.arg(help="folder of the run")]
-    json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
+from vestige.verbs.configured import Chosen, configured
 
 
 def main(arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        say("usage: vestige run CONFIG.yaml | --data SOURCE [--out DIR] [settings]")
-        configured_run("vestige run", RunConfig(), Path("runs/NAME"), ["--help"])
-    source, rest = _source_named(arguments)
-    if source is not None:
-        if rest and not rest[0].startswith("-"):
-            raise VestigeError(
-                f"a configuration names its samples: give {rest[0]!r} or --data, or change its data with --data.source"
-            )
-        configured_run("vestige run", RunConfig(data=DataConfig(source=source)), Path("runs") / _name_of(source), rest)
-        return
-    if arguments[0].startswith("-"):
-        raise VestigeError(f"vestige run takes a configuration file first, or --data SOURCE; found {arguments[0]!r}")
-    path = Path(arguments[0])
-    if path.is_dir() or path.suffix not in {".yaml", ".yml"}:
-        like = likely_name(arguments[0])
-        if like is not None:
-            raise VestigeError(f"{path} is no configuration; for samples: vestige run --data {shlex.quote(like)}")
-    # A configuration that lies in its run's folder is that run, taken up again; another gets a folder of its name.
-    beside = (path.parent / "environment.json").exists()
-    out = path.parent if beside else Path("runs") / path.stem
-    configured_run(f"vestige run {path}", anchored(load_config(path), path.parent), out, arguments[1:])
+    execute_and_show(configured("run", arguments))
 
 
-def _source_named(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """What `--data` names, and the other arguments."""
-    rest, sources, words = list[str](), list[str](), iter(arguments)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name != "--data":
-            rest.append(word)
-            continue
-        source = value if equals else next(words, "")
-        if not source or source.startswith("--"):
-            raise VestigeError("name the samples after --data: twemoji, csv:FILE, webdataset:FILES, ...")
-        sources.append(source)
-    if len(sources) > 1:
-        raise VestigeError(f"a run has one source of samples, found --data {' and --data '.join(sources)}: join them")
-    return (sources[0] if sources else None), rest
-
-
-def _name_of(source: str) -> str:
-    """A name for a run over a source: that of a built-in one, or of the file or folder."""
-    kind, separator, location = source.partition(":")
-    return re.sub(r"[^\w.-]+", "-", Path(location).name.partition(".")[0]).strip("-.") or kind if separator else kind
-
-
-def configured_run(program: str, default: RunConfig, out: Path, arguments: Sequence[str]) -> None:
-    @dataclass(frozen=True)
-    class Arguments:
-        where: Annotated[OutputArguments, tyro.conf.arg(name="")] = field(default_factory=lambda: OutputArguments(out))
-        config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: default)
-
-    chosen = tyro.cli(Arguments, args=list(arguments), prog=program)
-    result = execute(chosen.config, chosen.where.out)
-    if chosen.where.json:
+def execute_and_show(chosen: Chosen) -> None:
+    """Do a run and print its summary."""
+    result = execute(chosen.config, chosen.out)
+    if chosen.json:
         print(json.dumps(dict(result.summary), ensure_ascii=False))
     else:
         show(result.summary, result.scores, report=result.directory / "report.html")
