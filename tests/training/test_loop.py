@@ -88,7 +88,7 @@ def test_every_epoch_is_another_order_and_other_views(data):
     examples, design = data
     one, two = (list(epoch_batches(design.slots(), examples, View(3, e), 16, Contrastive())) for e in (0, 1))
     assert [b.views[0].positions.tolist() for b in one] != [b.views[0].positions.tolist() for b in two]
-    again = list(epoch_batches(design.slots(), examples, View(3, 0), 16, Contrastive()))
+    again = list(epoch_batches(design.slots(), examples, View(3, 0), 16, Contrastive(), turns=True))
     assert all(
         torch.equal(a.views[0].tensors[Modality.IMAGE], b.views[0].tensors[Modality.IMAGE])
         for a, b in zip(one, again, strict=True)
@@ -122,6 +122,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
         if epoch == 2:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1)
     with monkeypatch.context() as patch:
         patch.setattr("vestige.training.checkpoints.save", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -136,6 +137,32 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
         load_file(tmp_path / way / "checkpoints" / "epoch-00004" / "f.safetensors") for way in ("whole", "cut")
     )
     assert equal(one, other)
+
+
+def test_short_epochs_are_not_all_kept(data, small_model, tmp_path, monkeypatch):
+    examples, design = data
+    saved = []
+    monkeypatch.setattr("vestige.training.checkpoints.save", lambda directory, epoch, states: saved.append(epoch))
+    train(models(small_model), design.slots(), examples, tmp_path / "often")
+    assert saved == [1, CONFIG.epochs]
+    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1)
+    train(models(small_model), design.slots(), examples, tmp_path / "seldom")
+    assert saved[2:] == [1, 2, 3, 4]
+
+
+def test_an_exploding_training_says_where(data, small_model, tmp_path, monkeypatch):
+    examples, design = data
+    real, calls = Contrastive.loss, []
+
+    def exploding(self, *arguments):
+        calls.append(1)
+        return real(self, *arguments) * (1 if len(calls) < 10 else 100)
+
+    monkeypatch.setattr(Contrastive, "loss", exploding)
+    with pytest.raises(
+        VestigeError, match=r"training of [fg] diverged: loss \d+.* after epoch 1 is kept in .*checkpoints"
+    ):
+        train(models(small_model), design.slots(), examples, tmp_path)
 
 
 def test_the_loss_falls(data, small_model, tmp_path):

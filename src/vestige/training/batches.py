@@ -51,11 +51,11 @@ def epoch_batches(
     *,
     rank: int = 0,
     processes: int = 1,
+    turns: bool = False,
 ) -> Iterator[Batch]:
     """One epoch: every slot once, in an order drawn from the seed and the epoch alone.
 
-    The batches are as equal in size as they can be (no short last one). The next one is prepared while the models
-    work on this one.
+    The batches are as equal in size as they can be (no short last one).
 
     Args:
         slots: the sample in every slot of every model of a block, [M, S]; -1 for none.
@@ -65,6 +65,8 @@ def epoch_batches(
         objective: says what is drawn of the samples.
         rank: which process this is.
         processes: how many there are; each draws its part of the batch.
+        turns: prepare a batch when it is asked for, instead of while the models work on the last one: models on
+            processors take every core, and two sets of threads wait for each other.
     """
     order = np.random.Generator(np.random.Philox(key=[view.seed, view.epoch])).permutation(slots.shape[1])
 
@@ -78,7 +80,7 @@ def epoch_batches(
             shares.append(Share(examples.rows(np.concatenate(parts)), [len(own) for own in parts], drawn))
         return Batch(objective.draw(examples, positions, view), shares)
 
-    return ahead(prepare, np.array_split(order, batch_count(slots, size)))
+    return (map if turns else ahead)(prepare, np.array_split(order, batch_count(slots, size)))
 
 
 def batch_count(slots: NDArray[np.int64], size: int) -> int:

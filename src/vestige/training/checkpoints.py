@@ -40,7 +40,13 @@ def restore(directory: Path, states: Mapping[str, TrainingState]) -> int:
         return 0
     for name, state in states.items():
         _fill(state, load_file(kept[-1] / f"{name}.safetensors"))
-    return int(read_json(kept[-1] / "state.json")["epoch"])
+    return newest(directory)
+
+
+def newest(directory: Path) -> int:
+    """After how many epochs the newest kept states are; 0 when none is kept."""
+    kept = _kept(directory)
+    return int(read_json(kept[-1] / "state.json")["epoch"]) if kept else 0
 
 
 def _kept(directory: Path) -> list[Path]:

@@ -31,6 +31,8 @@ from vestige.training.team import Team
 
 # Steps that the estimate of time is made of.
 TRIAL_STEPS = 3
+# Seconds after which what was trained is worth writing down; less is done again if the training is killed.
+WORTH_KEEPING = 10.0
 # A loss this many times the first one (or 1, if that is larger) is no training any more.
 EXPLODED = 10
 
@@ -64,7 +66,8 @@ def train_block(
         objective: from a batch to a loss.
         config: how.
         seed: of batch order and views; all models of the block share it.
-        checkpoint_directory: where the state after every epoch is kept.
+        checkpoint_directory: where the state is kept at the end of the first epoch, the last, and every epoch that ends
+            more than `WORTH_KEEPING` seconds after the last one that was kept.
         log_directory: where TensorBoard's logs go, one folder a model.
         team: the processes that train together; this one alone when not given.
 
@@ -78,6 +81,7 @@ def train_block(
     steps = batch_count(slots, config.batch_size)
     total = config.epochs * steps
     largest: dict[str, float] = {}
+    kept = -math.inf
     with ExitStack() as stack:
         logs = {
             name: stack.enter_context(Log(log_directory / name, first * steps, config.wandb))
@@ -104,7 +108,9 @@ def train_block(
             step = (epoch + 1) * steps - 1
             for name, log in logs.items():
                 log.write(_figures(states[name].model, losses[name], learning_rate(config, step, steps)), step)
-            team.first(partial(checkpoints.save, checkpoint_directory, epoch + 1, states))
+            if epoch + 1 == config.epochs or team.agree(time.monotonic() - kept > WORTH_KEEPING)[0]:
+                team.first(partial(checkpoints.save, checkpoint_directory, epoch + 1, states))
+                kept = time.monotonic()
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -187,7 +193,16 @@ def _batches(
     team: Team,
 ) -> Iterator[Batch]:
     view = View(seed, epoch)
-    return epoch_batches(slots, examples, view, config.batch_size, objective, rank=team.rank, processes=team.size)
+    return epoch_batches(
+        slots,
+        examples,
+        view,
+        config.batch_size,
+        objective,
+        rank=team.rank,
+        processes=team.size,
+        turns=config.device == "cpu",
+    )
 
 
 def _work(batch: Batch, share: Share, seed: int) -> Work:
@@ -211,7 +226,8 @@ def _figures(model: nn.Module, losses: Sequence[float], rate: float) -> dict[str
 def _diverged(
     name: str, loss: float, epoch: int, step: int, keys: Sequence[str], config: TrainingConfig, kept: Path
 ) -> str:
-    state = f"the state after epoch {epoch} is kept in {kept}" if epoch else "no epoch was finished"
+    last = checkpoints.newest(kept)
+    state = f"the state after epoch {last} is kept in {kept}" if last else "no epoch was finished"
     shown = ", ".join(keys[:3])
     return (
         f"training of {name} diverged: loss {loss} at step {step} (epoch {epoch + 1}) on {len(keys)} samples"
