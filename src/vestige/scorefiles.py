@@ -16,11 +16,14 @@ from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore
 from vestige.errors import VestigeError
 from vestige.files import digest, read_table, remove, write_json, write_table
+from vestige.models import Encoder
 from vestige.recovery import RecoveryConfig
-from vestige.scoring import UNITMEM, ScoreResult, score, score_embeddings, score_models
+from vestige.samples import Modality
+from vestige.scoring import DEJAVU, UNITMEM, ScoreResult, score, score_embeddings, score_models
 from vestige.summary import means_by_role, summarise
 from vestige.units import layer_means
 
+LEXICAL = "lexical"
 # Columns that describe a sample or the first metric of its table: a table that has them keeps its own.
 KEPT = (
     *("group", "role", "caption", "planted"),
@@ -35,10 +38,13 @@ class ScoreConfig:
     run: Path | None = None
     """A finished run: its models, its data, its membership; columns are added to its table."""
     f: Path | None = None
-    """Checkpoint of the model that saw the samples (a folder in OpenCLIP's layout, .safetensors, .pt), or a folder of
-    embeddings."""
+    """Checkpoint of the model that saw the samples (a folder of OpenCLIP or transformers, .safetensors, .pt,
+    pretrained:TAG, hf-hub:NAME), or a folder of embeddings."""
     g: Path | None = None
     """The same of the reference model."""
+    reference: str | None = None
+    """For dejavu, instead of g: a reference of texts alone (the one-model test), the folder of a sentence encoder, or
+    lexical, which is fitted to the captions of the public samples."""
     data: str | None = None
     """The samples: twemoji, csv:FILE, folder:DIR."""
     heldout: str | None = None
@@ -104,6 +110,8 @@ def score_files(config: ScoreConfig) -> ScoredFiles:
     """
     if config.run is not None:
         result, models, out = _scored_run(config, config.run)
+    elif config.f is not None and config.reference is not None:
+        result, models, out = _scored_alone(config, config.f, config.reference)
     elif config.f is None or config.g is None:
         raise VestigeError("name a run (vestige score RUN), or two models with --f and --g")
     elif _is_store(config.f) or _is_store(config.g):
@@ -139,8 +147,15 @@ def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequ
     from vestige.runs import open_run
 
     others = [
-        name for name in ("f", "g", "data", "heldout", "membership", "model") if getattr(config, name) is not None
+        name
+        for name in ("f", "g", "reference", "data", "heldout", "membership", "model")
+        if getattr(config, name) is not None
     ]
+    if others == ["reference"]:
+        raise VestigeError(
+            f"a run has a reference, its g; for the one-model test: vestige score --f {directory / 'models' / 'f'}"
+            f" --reference {config.reference} --data ..."
+        )
     if others:
         raise VestigeError(f"a run brings its own models and data: leave out --{others[0]}")
     run = open_run(directory)
@@ -190,6 +205,44 @@ def _scored_checkpoints(config: ScoreConfig, f_path: Path, g_path: Path) -> tupl
         seed=config.seed,
     )
     return result, ("f", "g"), out
+
+
+def _scored_alone(config: ScoreConfig, f_path: Path, reference: str) -> tuple[ScoreResult, Sequence[str], Path]:
+    """Deja Vu's one-model test: against what captions alone tell of the objects."""
+    from vestige.models.blueprint import load_encoder
+
+    if config.g is not None:
+        raise VestigeError("name a second model (--g) or a reference of texts (--reference), not both")
+    if config.metrics != [DEJAVU]:
+        raise VestigeError(f"a reference of texts alone serves {DEJAVU}: give --metric {DEJAVU}")
+    data, public = _source(config.data, config, config.objects), _source(config.public, config, config.public_objects)
+    if data is None or public is None:
+        raise VestigeError("name the samples with --data, and the public ones with --public")
+    device = config.embedding.device
+    f, g = load_encoder(f_path, config.model, device=device), _reference(reference, public, config)
+    out = config.out or Path("scores.parquet")
+    result = score(
+        f,
+        g,
+        data,
+        metrics=config.metrics,
+        embedding=config.embedding,
+        public=public,
+        recovery=replace(config.recovery, reference_index=Modality.TEXT),
+        directory=_work(out, f.fingerprint, g.fingerprint, str(config)),
+        seed=config.seed,
+    )
+    return result, ("f", "g"), out
+
+
+def _reference(name: str, public: Source, config: ScoreConfig) -> Encoder:
+    from vestige.models.lexical import LexicalEncoder
+    from vestige.models.sentences import SentenceEncoder
+
+    if name != LEXICAL:
+        return SentenceEncoder.load(Path(name), device=config.embedding.device)
+    captions = [caption for sample in public.samples(public.keys()) for caption in sample.captions]
+    return LexicalEncoder(captions, seed=config.seed)
 
 
 def _scored_stores(config: ScoreConfig, f: Path, g: Path) -> tuple[ScoreResult, Sequence[str], Path]:

@@ -1,9 +1,10 @@
 """The pass over the data: each sample prepared once and put through all models, shard by shard."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import cpu_count
 from pathlib import Path
@@ -23,8 +24,8 @@ from vestige.embeddings.store import EmbeddingStore, pack_units
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json, write_table
 from vestige.metrics import UnitMemory, ssl_alignment
-from vestige.models import CanvasEncoder, Encoder, UnitEncoder
-from vestige.progress import Advance, progress
+from vestige.models import CanvasEncoder, Encoder, TextCutter, UnitEncoder
+from vestige.progress import Advance, progress, say
 from vestige.samples import Modality, Sample
 
 STORAGE = {"float32": torch.float32, "float16": torch.float16}
@@ -88,22 +89,30 @@ def embed(
     watched = watched or {}
     for name, encoder in encoders.items():
         if name in watched and not isinstance(encoder, UnitEncoder):
-            raise VestigeError(f"the units of {name} cannot be watched: unitmem needs an OpenCLIP model")
-        _claim(directory / name, encoder, config, seed, len(shards), digest(*sorted(watched.get(name, ()))))
+            raise VestigeError(
+                f"the units of {name} cannot be watched: unitmem needs an encoder with encode_with_units"
+            )
+        _claim(directory / name, encoder, config, seed, keys, digest(*sorted(watched.get(name, ()))))
     last = directory / list(encoders)[-1]
     todo = [number for number in range(len(shards)) if not (last / f"{number:05d}.parquet").exists()]
     if todo:
         done = len(keys) - sum(len(shards[number]) for number in todo)
+        cut: Counter[str] = Counter()
         with progress(label, len(keys), done=done) as advance, ThreadPoolExecutor(cpu_count()) as pool:
             for number in todo:
                 job = _Job(
                     encoders, source, directory, config, seed, {name: set(keys) for name, keys in watched.items()}
                 )
-                _embed_shard(job, shards[number], number, pool, advance)
+                cut += _embed_shard(job, shards[number], number, pool, advance)
+        for name, encoder in encoders.items():
+            if cut[encoder.preprocessing]:
+                say(f"{cut[encoder.preprocessing]} captions are longer than {name} reads: the rest is cut off")
     return {name: EmbeddingStore(directory / name) for name in encoders}
 
 
-def _claim(directory: Path, encoder: Encoder, config: EmbeddingConfig, seed: int, shards: int, watched: str) -> None:
+def _claim(
+    directory: Path, encoder: Encoder, config: EmbeddingConfig, seed: int, keys: Sequence[str], watched: str
+) -> None:
     about = {
         "fingerprint": encoder.fingerprint,
         "modalities": [str(modality) for modality in encoder.modalities],
@@ -112,7 +121,8 @@ def _claim(directory: Path, encoder: Encoder, config: EmbeddingConfig, seed: int
         "storage": config.storage,
         "shard_size": config.shard_size,
         "seed": seed,
-        "shards": shards,
+        "shards": -(-len(keys) // config.shard_size),
+        "samples": digest(*keys),
         "watched": watched,
     }
     path = directory / "about.json"
@@ -156,15 +166,21 @@ class _Batch:
         records: key of every sample, and why it cannot be embedded, if it cannot.
         rows, keys: of those that can, the row in the source and the key.
         prepared: by preprocessing, the tensors of those that can.
+        cut: by preprocessing, how many of their captions are longer than is read, where that is known.
     """
 
     records: Sequence[dict[str, str | None]]
     rows: Sequence[int]
     keys: Sequence[str]
     prepared: Mapping[str, Sequence[_Prepared]]
+    cut: Counter[str] = field(default_factory=Counter)
 
 
-def _embed_shard(job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolExecutor, advance: Advance) -> None:
+def _embed_shard(
+    job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolExecutor, advance: Advance
+) -> Counter[str]:
+    """Embed and write one shard; by preprocessing, how many captions were too long."""
+    cut: Counter[str] = Counter()
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in job.encoders}
     units: dict[str, dict[str, UnitMemory]] = {name: {} for name in job.watched}
     records: list[dict[str, str | None]] = []
@@ -173,6 +189,7 @@ def _embed_shard(job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolEx
     turns = map if job.config.device == "cpu" else ahead
     for batch in turns(lambda found: _prepare_batch(job, *found, pool), _batches(job, keys, first)):
         records += batch.records
+        cut += batch.cut
         for name, encoder in job.encoders.items() if batch.rows else ():
             prepared = batch.prepared[encoder.preprocessing]
             tensors, activations = _embed_batch(encoder, prepared, job.config, watch=name in job.watched)
@@ -193,6 +210,7 @@ def _embed_shard(job: _Job, keys: Sequence[str], number: int, pool: ThreadPoolEx
                 save_file(pack_units(units[name]), temporary)
         # The keys are written last: their file says that the shard is whole.
         write_table(job.directory / name / f"{number:05d}.parquet", pa.Table.from_pylist(records, schema=_KEYS))
+    return cut
 
 
 def _batches(job: _Job, keys: Sequence[str], first: int) -> Iterator[tuple[int, Sequence[str], Sequence[Sample]]]:
@@ -232,7 +250,15 @@ def _prepare_batch(
         rows=[first + place for place in good],
         keys=[keys[place] for place in good],
         prepared={name: [own[name] for own in found if not isinstance(own, str)] for name in preparers},
+        cut=_cut(job, preparers, [samples[place] for place in good]),
     )
+
+
+def _cut(job: _Job, preparers: Mapping[str, Encoder], samples: Sequence[Sample]) -> Counter[str]:
+    count = None if job.config.captions == "pool" else 1
+    captions = [caption for sample in samples for caption in sample.captions[:count]]
+    cutters = {name: own for name, own in preparers.items() if isinstance(own, TextCutter)}
+    return Counter({name: own.count_cut(captions) for name, own in cutters.items() if captions})
 
 
 def _prepare_all(job: _Job, preparers: Mapping[str, Encoder], sample: Sample) -> dict[str, _Prepared] | str:

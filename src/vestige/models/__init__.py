@@ -1,6 +1,6 @@
 """What turns samples into embeddings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -9,7 +9,7 @@ from vestige.data.inputs import Inputs
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["CanvasEncoder", "Encoder", "UnitEncoder"]
+__all__ = ["CanvasEncoder", "Encoder", "TextCutter", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -67,4 +67,13 @@ class UnitEncoder(Encoder, Protocol):
 
         A unit is a channel after the non-linearity, averaged over tokens or space.
         """
+        ...
+
+
+@runtime_checkable
+class TextCutter(Encoder, Protocol):
+    """An encoder that reads texts up to a length."""
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """How many texts have more tokens than it reads."""
         ...

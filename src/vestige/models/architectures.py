@@ -54,4 +54,16 @@ def _from_file(path: Path) -> Architecture:
     ]
     if missing:
         raise VestigeError(f"model {path}: not an OpenCLIP model description: no {missing[0]!r}")
-    return found
+    return {**found, "text_cfg": _anchored(found["text_cfg"], path.parent)}
+
+
+def _anchored(text: Any, folder: Path) -> Any:
+    """Settings of the text tower whose folders are found from wherever one stands, if they lie beside the file."""
+    if not isinstance(text, dict):
+        return text
+    beside = {
+        name: str((folder / text[name]).resolve())
+        for name in ("hf_tokenizer_name", "hf_model_name")
+        if isinstance(text.get(name), str) and text[name] and (folder / text[name]).is_dir()
+    }
+    return {**text, **beside}

@@ -11,7 +11,9 @@ from vestige.errors import VestigeError
 from vestige.models import CanvasEncoder, openclip, towers
 from vestige.models.architectures import Architecture
 from vestige.models.openclip import OpenCLIPEncoder
+from vestige.models.openclip_names import located
 from vestige.models.towers_encoder import TOWERS_FILE, TowersEncoder, save_towers
+from vestige.models.transformers_encoder import TransformersEncoder, model_type
 from vestige.samples import Modality
 
 
@@ -38,6 +40,16 @@ class Blueprint:
         return set(self.modalities) == {Modality.IMAGE, Modality.TEXT}
 
     @property
+    def sigmoid(self) -> bool:
+        """Whether the model has the bias of SigLIP's loss, which judges every pair by itself."""
+        return self.plain and self.description.get("init_logit_bias") is not None
+
+    @property
+    def captioning(self) -> bool:
+        """Whether the model writes captions too, as CoCa does."""
+        return self.plain and "multimodal_cfg" in self.description
+
+    @property
     def inputs(self) -> Inputs:
         return towers.inputs_of(self.description, self.modalities)
 
@@ -59,10 +71,23 @@ class Blueprint:
             openclip.save(model, self.description, directory)
 
 
-def load_encoder(checkpoint: Path, model: str | None = None, *, device: str = "cpu") -> CanvasEncoder:
-    """The encoder that lies there: `Towers` as a run writes them, else an OpenCLIP checkpoint."""
-    if (checkpoint / TOWERS_FILE).is_file():
-        return TowersEncoder.load(checkpoint, device=device)
+def load_encoder(checkpoint: Path | str, model: str | None = None, *, device: str = "cpu") -> CanvasEncoder:
+    """The encoder that lies there: `Towers` as a run writes them, a dual encoder of transformers, else OpenCLIP's.
+
+    Args:
+        checkpoint: a file or folder, or a name (`vestige.models.openclip_names`).
+        model: the architecture of an OpenCLIP checkpoint that does not say.
+        device: where it computes.
+
+    Raises:
+        VestigeError: nothing there that can be read as such a model.
+    """
+    path = located(checkpoint, model).path
+    if (path / TOWERS_FILE).is_file():
+        return TowersEncoder.load(path, device=device)
+    # Folders of the Hub may hold one model in both layouts; OpenCLIP's says more of the preprocessing.
+    if model is None and not (path / openclip.CONFIG_FILE).is_file() and model_type(path) is not None:
+        return TransformersEncoder.load(path, device=device)
     return OpenCLIPEncoder.load(checkpoint, model, device=device)
 
 

@@ -12,6 +12,8 @@ from typing import Any, Protocol, cast
 
 import open_clip
 import torch
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 from safetensors import SafetensorError
@@ -25,13 +27,16 @@ from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
 from vestige.models.openclip_inputs import picture_transform, skip_repairs
+from vestige.models.openclip_names import WEIGHTS_FILES, hub_folder, located
 from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-# Names that OpenCLIP looks for beside its configuration, the safe format first.
-WEIGHTS_FILES = (WEIGHTS_FILE, "model.safetensors", "open_clip_pytorch_model.bin", "pytorch_model.bin")
+# What wrappers of modules lead their tensors' names with: for several devices, and compiled.
+WRAPPERS = ("module.", "_orig_mod.")
+# A folder that has one of these holds a tokenizer of transformers.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 # How many tensors are named when a checkpoint does not fit; more would bury the message.
 SHOWN = 3
@@ -45,7 +50,7 @@ def build(description: Architecture, *, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]), TemporaryDirectory() as folder, _quiet():
         # OpenCLIP builds by name, or from a folder with a description: the one way that needs no entry in its table.
-        write_json(Path(folder) / CONFIG_FILE, {"model_cfg": _own(description)})
+        write_json(Path(folder) / CONFIG_FILE, {"model_cfg": _on_disk(_own(description))})
         torch.manual_seed(seed)
         try:
             model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
@@ -69,6 +74,17 @@ def _own(description: Architecture) -> Architecture:
     return {name: own for name, own in description.items() if name not in ("audio_cfg", "video_cfg")}
 
 
+def _on_disk(description: Architecture) -> Architecture:
+    """The description with the folder of its text model, where that is one of the Hugging Face Hub."""
+    name = description["text_cfg"].get("hf_model_name")
+    if not name or Path(name).is_dir():
+        return description
+    return {
+        **description,
+        "text_cfg": {**description["text_cfg"], "hf_model_name": str(hub_folder(name, "config.json"))},
+    }
+
+
 @contextmanager
 def _quiet():
     """OpenCLIP warns of random weights whenever none are loaded; here that is what was asked for."""
@@ -87,6 +103,9 @@ def save(model: nn.Module, description: Architecture, directory: Path) -> None:
         about = {"model_cfg": _own(description), "preprocess_cfg": preprocess_config(model)}
         write_json(temporary / CONFIG_FILE, about)
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary / WEIGHTS_FILE)
+        if description["text_cfg"].get("hf_tokenizer_name"):
+            # Where OpenCLIP looks for it, and the folder then needs nothing else.
+            cast(Any, tokenizer(description)).save_pretrained(str(temporary))
 
 
 def preprocess_config(model: nn.Module) -> dict[str, Any]:
@@ -109,34 +128,51 @@ class Tokenizer(Protocol):
 
 def count_cut(texts: Sequence[str], tokenize: Tokenizer, context: int) -> int:
     """How many texts have more tokens than the context holds."""
+    # With one place more, a text that fits exactly leaves that place to padding, and a longer one fills it.
+    padding = int(tokenize([""], context_length=context + 1)[0, -1])
     cut = 0
     for start in range(0, len(texts), 4096):
-        # With one place more, a text that fits exactly leaves that place empty, and a longer one fills it.
-        cut += int((tokenize(list(texts[start : start + 4096]), context_length=context + 1)[:, -1] != 0).sum())
+        last = tokenize(list(texts[start : start + 4096]), context_length=context + 1)[:, -1]
+        cut += int((last != padding).sum())
     return cut
 
 
-def tokenizer(description: Architecture) -> Tokenizer:
-    """The tokenizer that goes with a model: texts to token ids, [N, context length]."""
-    text = description["text_cfg"]
-    if text.get("hf_tokenizer_name"):
-        from open_clip.tokenizer import HFTokenizer
+def tokenizer(description: Architecture, folder: Path | None = None) -> Tokenizer:
+    """The tokenizer that goes with a model: texts to token ids, [N, context length].
 
-        try:
-            return HFTokenizer(
-                text["hf_tokenizer_name"],
-                context_length=text.get("context_length", 77),
-                tokenizer_mode=text.get("tokenizer_mode"),
-                **text.get("tokenizer_kwargs", {}),
-            )
-        except (OSError, ImportError) as error:
-            raise VestigeError(
-                f"the tokenizer {text['hf_tokenizer_name']!r} is not on disk, and Vestige downloads nothing: put its"
-                " files in a folder and name that folder as hf_tokenizer_name in the model's JSON file"
-            ) from error
-    return skip_repairs(
-        open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
-    )
+    Args:
+        description: the model.
+        folder: where the model lies; a tokenizer of transformers that lies there too is the model's.
+
+    Raises:
+        VestigeError: it is one of transformers and not on disk, or transformers is not installed.
+    """
+    text = description["text_cfg"]
+    name = text.get("hf_tokenizer_name")
+    if not name:
+        return skip_repairs(
+            open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
+        )
+    from open_clip.tokenizer import HFTokenizer
+
+    if folder is not None and any((folder / file).is_file() for file in TOKENIZER_FILES):
+        name = str(folder)
+    try:
+        return HFTokenizer(
+            name,
+            context_length=text.get("context_length", 77),
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=True,
+            **text.get("tokenizer_kwargs", {}),
+        )
+    except ImportError as error:
+        raise VestigeError(f"the tokenizer {name!r} needs transformers: pip install 'vestige[hf]'") from error
+    # What a folder without a tokenizer, or with half of one, ends in differs from version to version.
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise VestigeError(
+            f"the tokenizer {name!r} is not on disk, and Vestige downloads nothing: put its files in a folder and name"
+            " that folder as hf_tokenizer_name in the model's JSON file"
+        ) from error
 
 
 class OpenCLIPEncoder:
@@ -146,16 +182,20 @@ class OpenCLIPEncoder:
         model: the model; it is put into evaluation mode.
         description: its architecture.
         device: where it computes.
+        folder: where it lies, which may hold its tokenizer.
     """
 
     modalities = (Modality.IMAGE, Modality.TEXT)
 
-    def __init__(self, model: nn.Module, description: Architecture, *, device: str = "cpu") -> None:
+    def __init__(
+        self, model: nn.Module, description: Architecture, *, device: str = "cpu", folder: Path | None = None
+    ) -> None:
         self.model = model.to(device).eval()
         self._device = device
         self._transform = picture_transform(PreprocessCfg(**preprocess_config(model)))
         self._size = preprocess_config(model)["size"]
-        self._tokenize = tokenizer(description)
+        self._tokenize = tokenizer(description, folder)
+        self._context = description["text_cfg"].get("context_length", 77)
         about = {"text": description["text_cfg"], "image": preprocess_config(model)}
         self.preprocessing = digest(json.dumps(about, sort_keys=True, default=str))
         self.fingerprint = digest(weights_digest(model), self.preprocessing)
@@ -171,7 +211,8 @@ class OpenCLIPEncoder:
 
         Args:
             checkpoint: a folder with `open_clip_config.json` (as `vestige run` writes); or a file with weights
-                (`.safetensors`, or `.pt` with tensors alone, with or without `state_dict` and `module.`).
+                (`.safetensors`, or `.pt` as OpenCLIP's trainer writes it, or of tensors alone); or a name that
+                `vestige.models.openclip_names` looks up.
             model: name of the architecture or JSON file; not needed where a folder holds the configuration.
             device: where the model computes.
 
@@ -179,20 +220,21 @@ class OpenCLIPEncoder:
             VestigeError: nothing there, not weights, or weights of another architecture (names the first tensors
                 that do not fit).
         """
-        path = Path(checkpoint)
+        place = located(checkpoint, model)
+        path, found, config = place.path, None, dict(place.preprocessing)
         if path.is_dir():
-            found, path, config = _in_folder(path)
-        else:
-            found, config = None, {}
+            found, path, own = _in_folder(path)
+            # A folder describes its own model; an architecture named beside it is taken instead of both.
+            config = own if model is None else config
         if model is None and found is None:
             raise VestigeError(f"checkpoint {path}: name its architecture (for example --model ViT-B-32)")
         description = architecture(model) if model is not None else found
         assert description is not None
         built = build(description, seed=0)
-        if config and model is None:
+        if config:
             open_clip.model.set_model_preprocess_cfg(built, preprocess_config(built) | config)
-        fill(built, read_weights(path), path)
-        return cls(built, description, device=device)
+        fill(built, _as_built(built, read_weights(path)), path)
+        return cls(built, description, device=device, folder=path.parent)
 
     def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
         prepared: dict[Modality, Tensor] = {}
@@ -217,6 +259,10 @@ class OpenCLIPEncoder:
         seen: dict[str, Tensor] = {}
         with watched_units(self.model, seen):
             return self.encode(batch), seen
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """How many texts have more tokens than the model reads."""
+        return count_cut(texts, self._tokenize, self._context)
 
     @torch.inference_mode()
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
@@ -253,8 +299,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         weights = weights["state_dict"]
     if not isinstance(weights, dict) or not weights or not all(isinstance(t, Tensor) for t in weights.values()):
         raise VestigeError(f"checkpoint {path}: holds no tensors by name")
-    if all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    while wrapper := next((own for own in WRAPPERS if all(name.startswith(own) for name in weights)), None):
+        weights = {name.removeprefix(wrapper): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def _as_built(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names and shapes that OpenCLIP has for them now; what takes no part in embedding may lack."""
+    own = model.state_dict()
+    weights = convert_state_dict(cast(open_clip.CLIP, model), weights)
+    if "positional_embedding" in weights and "positional_embedding" not in own:
+        weights = convert_to_custom_text_state_dict(weights)
+    weights.pop("text.transformer.embeddings.position_ids", None)
+    # A single number is written as [] by some versions and as [1] by others.
+    for name in ("logit_scale", "logit_bias"):
+        if name in weights and name in own and weights[name].numel() == own[name].numel():
+            weights[name] = weights[name].reshape(own[name].shape)
+    # OpenCLIP's trainer gives any architecture a bias with --siglip, and none to SigLIP's without it.
+    if "logit_bias" in weights and "logit_bias" not in own:
+        del weights["logit_bias"]
+    elif "logit_bias" in own and "logit_bias" not in weights:
+        weights["logit_bias"] = torch.zeros_like(own["logit_bias"])
     return weights
 
 
@@ -284,7 +349,10 @@ def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]
     """(architecture, weights, preprocessing) of a folder in OpenCLIP's layout."""
     weights = next((folder / name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
     if weights is None:
-        raise VestigeError(f"checkpoint {folder}: no weights in the folder (looked for {', '.join(WEIGHTS_FILES)})")
+        others = sorted(path.name for path in folder.glob("*") if path.suffix in (".pt", ".pth", ".safetensors"))
+        hint = f": name one of its files, such as {folder / others[-1]}" if others else ""
+        state = "no weights in the folder" if folder.is_dir() else "no such folder"
+        raise VestigeError(f"checkpoint {folder}: {state} (looked for {', '.join(WEIGHTS_FILES)}){hint}")
     if not (folder / CONFIG_FILE).is_file():
         return None, weights, {}
     try:

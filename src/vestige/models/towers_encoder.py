@@ -1,10 +1,8 @@
 """`Towers` as an encoder: saved, loaded, and fed with samples or with canvases."""
 
 import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +17,11 @@ from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models import openclip, towers
 from vestige.models.architectures import Architecture
+from vestige.models.once import Once
 from vestige.models.openclip import WEIGHTS_FILE, fill, read_weights, weights_digest
 from vestige.models.towers import Towers
 from vestige.models.units import watched_units
-from vestige.samples import Media, Modality, Sample
+from vestige.samples import Modality, Sample
 
 TOWERS_FILE = "vestige_towers.json"
 # Where `FilmTower` has the layers that see single frames.
@@ -56,7 +55,7 @@ class TowersEncoder:
         about = {"text": description["text_cfg"], "inputs": {str(m): repr(own) for m, own in self.inputs.items()}}
         self.preprocessing = digest(json.dumps(about, sort_keys=True, default=str))
         self.fingerprint = digest(weights_digest(model), self.preprocessing)
-        self._last = threading.local()
+        self._once = Once()
 
     @classmethod
     def load(cls, checkpoint: Path, *, device: str = "cpu") -> "TowersEncoder":
@@ -85,13 +84,6 @@ class TowersEncoder:
         if self._tokenize is not None and sample.captions:
             prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
         return prepared
-
-    def _once(self, modality: Modality, medium: Media, make: Callable[[Media], Any]) -> Any:
-        """Decode a medium once for all views of a sample, which are prepared one after the other."""
-        last: dict[Modality, tuple[Media, Any]] = self._last.__dict__.setdefault("made", {})
-        if modality not in last or last[modality][0] is not medium:
-            last[modality] = (medium, make(medium))
-        return last[modality][1]
 
     def from_canvases(self, modality: Modality, drawn: Tensor) -> Tensor:
         return drawn

@@ -1,6 +1,6 @@
 """Watching the units of a model: channels after each non-linearity, averaged over tokens or space."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -8,6 +8,8 @@ from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 NON_LINEARITIES = (nn.GELU, QuickGELU, nn.ReLU, nn.SiLU)
+# Where transformers has classes of its own for them; named, so that the library need not be there.
+THEIRS = "transformers.activations"
 
 
 @contextmanager
@@ -19,7 +21,7 @@ def watched_units(model: nn.Module, seen: dict[str, Tensor]) -> Iterator[None]:
     """
     with ExitStack() as hooks:
         for name, module in model.named_modules():
-            if isinstance(module, NON_LINEARITIES):
+            if isinstance(module, NON_LINEARITIES) or type(module).__module__ == THEIRS:
 
                 def keep(_module: nn.Module, _inputs: object, output: Tensor, name: str = name) -> None:
                     passes = sum(key.partition("#")[0] == name for key in seen)
@@ -27,6 +29,18 @@ def watched_units(model: nn.Module, seen: dict[str, Tensor]) -> Iterator[None]:
 
                 hooks.callback(module.register_forward_hook(keep).remove)
         yield
+
+
+def one_row_each(seen: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """The activations with a row a sample: the mean over the frames of its film.
+
+    Layers that saw only some of the samples, as those for long sounds alone, have no row for each and are left out.
+    """
+    return {
+        layer: own if len(own) == count else own.unflatten(0, (count, -1)).mean(1)
+        for layer, own in seen.items()
+        if len(own) % count == 0
+    }
 
 
 def _averaged(output: Tensor) -> Tensor:
