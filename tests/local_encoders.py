@@ -1,12 +1,12 @@
 """Tiny untrained dual encoders of every family of transformers that is read, with their processors, in folders."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoImageProcessor  # noqa: F401  (image processors are registered when it is imported)
 
 from local_models import WORDS, _letters, _small, _tokenizer
 
@@ -20,9 +20,9 @@ def _clip_pictures() -> Any:
     return transformers.CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=SIZE)
 
 
-def _save(folder: Path, model: Any, tokenizer: Any, processor: Any) -> Path:
+def _save(folder: Path, *parts: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for part in (model, tokenizer, processor):
+    for part in parts:
         part.save_pretrained(folder)
     return folder
 
@@ -78,7 +78,7 @@ def align(folder: Path) -> Path:
         **{"kernel_sizes": [3, 3], "in_channels": [8, 8], "out_channels": [8, 16], "depthwise_padding": []},
         **{"strides": [1, 2], "num_block_repeats": [1, 1], "expand_ratios": [1, 2]},
     }
-    config = transformers.AlignConfig(text_config=BERT, vision_config=vision, projection_dim=16)
+    config = transformers.AlignConfig(text_config=BERT, vision_config=vision, projection_dim=4)
     pictures = transformers.EfficientNetImageProcessor(
         size={"height": 32, "width": 32}, crop_size={"height": 32, "width": 32}
     )
@@ -87,9 +87,7 @@ def align(folder: Path) -> Path:
 
 def altclip(folder: Path) -> Path:
     torch.manual_seed(0)
-    config = transformers.AltCLIPConfig(
-        text_config={**BERT, "project_dim": 16}, vision_config=VISION, projection_dim=8
-    )
+    config = transformers.AltCLIPConfig(text_config={**BERT, "project_dim": 16}, vision_config=VISION, projection_dim=8)
     return _save(folder, transformers.AltCLIPModel(config), _tokenizer(folder), _clip_pictures())
 
 
@@ -194,3 +192,13 @@ PICTURE_MODELS: Mapping[str, Callable[[Path], Path]] = {
     )
 }
 SOUND_MODELS: Mapping[str, Callable[[Path], Path]] = {"clap": clap, "fused_clap": fused_clap}
+
+
+def sentences(folder: Path, **pooling: bool) -> Path:
+    """A text model, in sentence-transformers' layout if it says how tokens are pooled."""
+    torch.manual_seed(0)
+    _save(folder, transformers.BertModel(transformers.BertConfig(**BERT), add_pooling_layer=False), _tokenizer(folder))
+    if pooling:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16, **pooling}))
+    return folder

@@ -9,7 +9,7 @@ from typing import Any
 from vestige.data import open_source
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore, embed
 from vestige.errors import VestigeError
-from vestige.files import read_json, write_json
+from vestige.files import read_json, remove, write_json
 
 SOURCE_FILE = "source.json"
 
@@ -39,7 +39,7 @@ def embed_files(config: EmbedConfig) -> dict[str, Any]:
     """Embed, or go on with what was begun there.
 
     Returns:
-        `out`, `data`, and by model (named as its folder) `folder`, `samples`, `skipped`, `modalities` and `fingerprint`.
+        `out`, `data`, and `models`: by name of its folder `folder`, `samples`, `skipped`, `modalities`, `fingerprint`.
 
     Raises:
         VestigeError: no model or two, no data, or the folder holds something else.
@@ -84,7 +84,13 @@ def _models(run: Path) -> dict[str, Path]:
 def _claim(out: Path, about: Mapping[str, Any]) -> None:
     """Refuse a folder of other data: keys alone do not tell two collections apart."""
     path = out / SOURCE_FILE
-    if path.is_file():
+    if not path.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise VestigeError(f"{out} is not empty and holds no embeddings: name a new folder with --out")
+    elif not any(out.rglob("*.parquet")):
+        # Begun and refused before anything was embedded.
+        remove(out)
+    else:
         try:
             found = read_json(path)
         except ValueError:
@@ -93,10 +99,7 @@ def _claim(out: Path, about: Mapping[str, Any]) -> None:
             raise VestigeError(
                 f"{out} holds embeddings of other data ({json.dumps(found)}): name another folder with --out"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise VestigeError(f"{out} is not empty and holds no embeddings: name a new folder with --out")
-    else:
-        write_json(path, about)
+    write_json(path, about)
 
 
 def _told(store: EmbeddingStore) -> dict[str, Any]:
