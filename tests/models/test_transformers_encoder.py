@@ -74,10 +74,6 @@ def pooled(output):
 
 
 def test_every_family_is_tried():
-    tried = {
-        name: json.loads((BUILDERS[name](folder) / "config.json").read_text())["model_type"] for name, folder in ()
-    }
-    assert not tried
     names = {"blip_retrieval": "blip", "fused_clap": "clap", "vision_text": "vision-text-dual-encoder"}
     assert {names.get(name, name) for name in BUILDERS} == set(FAMILIES)
 

@@ -14,6 +14,7 @@ import open_clip
 import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.tokenizer import HFTokenizer
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 from safetensors import SafetensorError
@@ -128,12 +129,16 @@ class Tokenizer(Protocol):
 
 def count_cut(texts: Sequence[str], tokenize: Tokenizer, context: int) -> int:
     """How many texts have more tokens than the context holds."""
-    # With one place more, a text that fits exactly leaves that place to padding, and a longer one fills it.
-    padding = int(tokenize([""], context_length=context + 1)[0, -1])
     cut = 0
     for start in range(0, len(texts), 4096):
-        last = tokenize(list(texts[start : start + 4096]), context_length=context + 1)[:, -1]
-        cut += int((last != padding).sum())
+        part = list(texts[start : start + 4096])
+        if isinstance(tokenize, HFTokenizer):
+            # What stands for padding may end every text too, so that cut and full look alike: tokens are counted.
+            found = tokenize.tokenizer([tokenize.clean_fn(text) for text in part], verbose=False)
+            cut += sum(len(tokens) > context for tokens in found["input_ids"])
+        else:
+            # With one place more, a text that fits exactly leaves that place empty, and a longer one fills it.
+            cut += int((tokenize(part, context_length=context + 1)[:, -1] != 0).sum())
     return cut
 
 
@@ -153,8 +158,6 @@ def tokenizer(description: Architecture, folder: Path | None = None) -> Tokenize
         return skip_repairs(
             open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
         )
-    from open_clip.tokenizer import HFTokenizer
-
     if folder is not None and any((folder / file).is_file() for file in TOKENIZER_FILES):
         name = str(folder)
     try:
