@@ -155,7 +155,6 @@ def siglip(small_model, tmp_path):
 
 def test_siglip_is_built_saved_and_scored(siglip, tmp_path):
     blueprint = Blueprint(architecture(str(siglip)), PICTURES)
-    assert (blueprint.sigmoid, blueprint.captioning) == (True, False)
     made = blueprint.build(3)
     assert made.state_dict()["logit_bias"].item() == -10
     blueprint.save(made, tmp_path / "model")
@@ -169,8 +168,6 @@ def test_siglip_is_built_saved_and_scored(siglip, tmp_path):
         image = theirs.encode_image(preprocess(SAMPLE.media[Modality.IMAGE])[None], normalize=True)
     torch.testing.assert_close(embedded(encoder)[Modality.TEXT], text, atol=1e-6, rtol=0)
     torch.testing.assert_close(embedded(encoder)[Modality.IMAGE], image, atol=1e-6, rtol=0)
-    loss = open_clip.loss.SigLipLoss()(image, text, theirs.logit_scale.exp(), theirs.logit_bias)
-    assert loss.isfinite()
 
 
 def test_a_checkpoint_without_siglips_bias_embeds_the_same(siglip, tmp_path):
@@ -196,7 +193,6 @@ def test_captions_are_counted_whatever_stands_for_nothing(siglip):
 
 def test_coca_is_built_saved_and_scored(tmp_path):
     blueprint = Blueprint(COCA, PICTURES)
-    assert (blueprint.sigmoid, blueprint.captioning) == (False, True)
     made, again = blueprint.build(2), blueprint.build(2)
     assert all(torch.equal(own, again.state_dict()[name]) for name, own in made.state_dict().items())
     blueprint.save(made, tmp_path / "model")
@@ -210,17 +206,6 @@ def test_coca_is_built_saved_and_scored(tmp_path):
     torch.testing.assert_close(embedded(encoder)[Modality.IMAGE], image, atol=1e-6, rtol=0)
     message = refused(tmp_path / "model" / openclip.WEIGHTS_FILE, "nano")
     assert "is of another architecture" in message
-
-
-def test_the_bias_and_the_loss_of_coca_are_what_an_objective_needs(tmp_path):
-    """What `open_clip.CoCaLoss` takes is what the model gives, with one token fewer than the model reads."""
-    made = Blueprint(COCA, PICTURES).build(2)
-    made.output_dict = True
-    tokens = openclip.tokenizer(COCA)(["a red square", "a disc"])
-    out = made(torch.zeros(2, 3, 16, 16), tokens)
-    loss = open_clip.CoCaLoss(caption_loss_weight=2.0, clip_loss_weight=1.0)
-    parts = loss(**{name: out[name] for name in ("image_features", "text_features", "logits", "labels", "logit_scale")})
-    assert all(part.isfinite() for part in parts)
 
 
 def test_text_towers_of_transformers_are_built_from_disk(small_model, tmp_path, hub):

@@ -40,16 +40,6 @@ class Blueprint:
         return set(self.modalities) == {Modality.IMAGE, Modality.TEXT}
 
     @property
-    def sigmoid(self) -> bool:
-        """Whether the model has the bias of SigLIP's loss, which judges every pair by itself."""
-        return self.plain and self.description.get("init_logit_bias") is not None
-
-    @property
-    def captioning(self) -> bool:
-        """Whether the model writes captions too, as CoCa does."""
-        return self.plain and "multimodal_cfg" in self.description
-
-    @property
     def inputs(self) -> Inputs:
         return towers.inputs_of(self.description, self.modalities)
 

@@ -27,7 +27,7 @@ from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
-from vestige.models.openclip_inputs import picture_transform, skip_repairs
+from vestige.models.openclip_inputs import needs_no_repair, picture_transform, skip_repairs
 from vestige.models.openclip_names import WEIGHTS_FILES, hub_folder, located
 from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
@@ -131,7 +131,12 @@ def count_cut(texts: Sequence[str], tokenize: Tokenizer, context: int) -> int:
     """How many texts have more tokens than the context holds."""
     cut = 0
     for start in range(0, len(texts), 4096):
-        part = list(texts[start : start + 4096])
+        # A token takes a byte or more, and one token is put before a text and one behind it: short ones cannot be cut.
+        part = [
+            text for text in texts[start : start + 4096] if not (needs_no_repair(text) and len(text) + 2 <= context)
+        ]
+        if not part:
+            continue
         if isinstance(tokenize, HFTokenizer):
             # What stands for padding may end every text too, so that cut and full look alike: tokens are counted.
             found = tokenize.tokenizer([tokenize.clean_fn(text) for text in part], verbose=False)
