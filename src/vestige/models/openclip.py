@@ -1,24 +1,19 @@
 """OpenCLIP models: built, saved, loaded, and as encoders. The only file that knows OpenCLIP's ways of loading."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, cast
 
 import open_clip
 import torch
-from open_clip.convert import convert_state_dict
-from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.tokenizer import HFTokenizer
 from open_clip.transform import PreprocessCfg
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vestige.data.inputs import Inputs, PictureInput
@@ -30,17 +25,13 @@ from vestige.models.architectures import Architecture, architecture
 from vestige.models.openclip_inputs import needs_no_repair, picture_transform, skip_repairs
 from vestige.models.openclip_names import WEIGHTS_FILES, hub_folder, located
 from vestige.models.units import watched_units
+from vestige.models.weights import as_built, fill, first_line, read_weights, weights_digest
 from vestige.samples import Modality, Sample
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-# What wrappers of modules lead their tensors' names with: for several devices, and compiled.
-WRAPPERS = ("module.", "_orig_mod.")
 # A folder that has one of these holds a tokenizer of transformers.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-
-# How many tensors are named when a checkpoint does not fit; more would bury the message.
-SHOWN = 3
 
 
 def build(description: Architecture, *, seed: int) -> nn.Module:
@@ -56,7 +47,7 @@ def build(description: Architecture, *, seed: int) -> nn.Module:
         try:
             model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
         except (OSError, RuntimeError, ImportError, TypeError, ValueError, AssertionError, KeyError) as error:
-            raise VestigeError(f"OpenCLIP cannot build this model: {_first_line(error)}") from error
+            raise VestigeError(f"OpenCLIP cannot build this model: {first_line(error)}") from error
         if isinstance(model, open_clip.CoCa) and model.text_decoder.text_projection is not None:
             # OpenCLIP (3.3) leaves it as it finds the memory; its scale is that of the other towers' projections.
             width = model.text_decoder.text_projection.shape[0]
@@ -241,7 +232,7 @@ class OpenCLIPEncoder:
         built = build(description, seed=0)
         if config:
             open_clip.model.set_model_preprocess_cfg(built, preprocess_config(built) | config)
-        fill(built, _as_built(built, read_weights(path)), path)
+        fill(built, as_built(built, read_weights(path)), path)
         return cls(built, description, device=device, folder=path.parent)
 
     def prepare(self, sample: Sample, view: View | None) -> dict[Modality, Tensor]:
@@ -282,77 +273,6 @@ class OpenCLIPEncoder:
         }
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name. Nothing is unpickled but tensors.
-
-    Raises:
-        VestigeError: no such file, or not one of tensors.
-    """
-    if not path.is_file():
-        raise VestigeError(f"checkpoint {path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise VestigeError(
-            f"checkpoint {path}: holds objects other than tensors, which are not loaded from a file that could run"
-            " code: save its state_dict alone"
-        ) from error
-    # Damaged files end in whatever the archive reader stumbles on.
-    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, SafetensorError) as error:
-        raise VestigeError(f"checkpoint {path}: not readable as tensors: {_first_line(error)}") from error
-    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
-        weights = weights["state_dict"]
-    if not isinstance(weights, dict) or not weights or not all(isinstance(t, Tensor) for t in weights.values()):
-        raise VestigeError(f"checkpoint {path}: holds no tensors by name")
-    while wrapper := next((own for own in WRAPPERS if all(name.startswith(own) for name in weights)), None):
-        weights = {name.removeprefix(wrapper): tensor for name, tensor in weights.items()}
-    return weights
-
-
-def _as_built(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the names and shapes that OpenCLIP has for them now; what takes no part in embedding may lack."""
-    own = model.state_dict()
-    weights = convert_state_dict(cast(open_clip.CLIP, model), weights)
-    if "positional_embedding" in weights and "positional_embedding" not in own:
-        weights = convert_to_custom_text_state_dict(weights)
-    weights.pop("text.transformer.embeddings.position_ids", None)
-    # A single number is written as [] by some versions and as [1] by others.
-    for name in ("logit_scale", "logit_bias"):
-        if name in weights and name in own and weights[name].numel() == own[name].numel():
-            weights[name] = weights[name].reshape(own[name].shape)
-    # OpenCLIP's trainer gives any architecture a bias with --siglip, and none to SigLIP's without it.
-    if "logit_bias" in weights and "logit_bias" not in own:
-        del weights["logit_bias"]
-    elif "logit_bias" in own and "logit_bias" not in weights:
-        weights["logit_bias"] = torch.zeros_like(own["logit_bias"])
-    return weights
-
-
-def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put a checkpoint's weights into a model.
-
-    Raises:
-        VestigeError: weights of another architecture (names the first tensors that do not fit).
-    """
-    own = model.state_dict()
-    wrong = [
-        f"{name}: the model has {list(own[name].shape)}, the checkpoint {list(tensor.shape)}"
-        for name, tensor in weights.items()
-        if name in own and tensor.shape != own[name].shape
-    ]
-    wrong += [f"{name}: missing in the checkpoint" for name in own if name not in weights]
-    wrong += [f"{name}: not in the model" for name in weights if name not in own]
-    if wrong:
-        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise VestigeError(
-            f"checkpoint {path} is of another architecture ({'; '.join(wrong[:SHOWN])}{more}): name the model it is of"
-        )
-    model.load_state_dict(dict(weights))
-
-
 def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]:
     """(architecture, weights, preprocessing) of a folder in OpenCLIP's layout."""
     weights = next((folder / name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
@@ -367,17 +287,4 @@ def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]
         about = read_json(folder / CONFIG_FILE)
         return about["model_cfg"], weights, about.get("preprocess_cfg", {})
     except (ValueError, KeyError, TypeError) as error:
-        raise VestigeError(f"{folder / CONFIG_FILE}: not an OpenCLIP configuration: {_first_line(error)}") from error
-
-
-def weights_digest(model: nn.Module) -> str:
-    """Changes with any weight of the model."""
-    weights = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return weights.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise VestigeError(f"{folder / CONFIG_FILE}: not an OpenCLIP configuration: {first_line(error)}") from error

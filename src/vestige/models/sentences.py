@@ -14,7 +14,6 @@ from vestige.data.views import View
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json
 from vestige.models.families import FAMILIES
-from vestige.models.openclip import weights_digest
 from vestige.models.transformers_encoder import (
     CONFIG_FILE,
     filled,
@@ -25,6 +24,7 @@ from vestige.models.transformers_encoder import (
     transformers_library,
 )
 from vestige.models.transformers_inputs import Layout, TextReader, trimmed
+from vestige.models.weights import weights_digest
 from vestige.samples import Modality, Sample
 
 POOLING_FILE = Path("1_Pooling") / "config.json"

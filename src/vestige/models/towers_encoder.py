@@ -18,9 +18,10 @@ from vestige.files import digest, read_json, replacing, write_json
 from vestige.models import openclip, towers
 from vestige.models.architectures import Architecture
 from vestige.models.once import Once
-from vestige.models.openclip import WEIGHTS_FILE, fill, read_weights, weights_digest
+from vestige.models.openclip import WEIGHTS_FILE
 from vestige.models.towers import Towers
 from vestige.models.units import watched_units
+from vestige.models.weights import fill, read_weights, weights_digest
 from vestige.samples import Modality, Sample
 
 TOWERS_FILE = "vestige_towers.json"

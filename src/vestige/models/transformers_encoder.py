@@ -21,7 +21,6 @@ from vestige.data.views import View
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json
 from vestige.models.families import FAMILIES, Family, accepted, class_name, features
-from vestige.models.openclip import SHOWN, weights_digest
 from vestige.models.transformers_inputs import (
     FilmReader,
     Layout,
@@ -32,6 +31,7 @@ from vestige.models.transformers_inputs import (
     trimmed,
 )
 from vestige.models.units import one_row_each, watched_units
+from vestige.models.weights import SHOWN, weights_digest
 from vestige.samples import Modality, Sample
 
 CONFIG_FILE = "config.json"
