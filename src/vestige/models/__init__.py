@@ -9,7 +9,7 @@ from vestige.data.inputs import Inputs
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["CanvasEncoder", "Encoder", "UnitEncoder"]
+__all__ = ["BackboneEncoder", "CanvasEncoder", "Encoder", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -67,4 +67,13 @@ class UnitEncoder(Encoder, Protocol):
 
         A unit is a channel after the non-linearity, averaged over tokens or space.
         """
+        ...
+
+
+@runtime_checkable
+class BackboneEncoder(Encoder, Protocol):
+    """An encoder whose features before the projection into the shared space can be had."""
+
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        """Features of a batch of prepared media, {modality: [B, b]}, of any norm, float32; b differs by modality."""
         ...

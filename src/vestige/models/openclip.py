@@ -24,6 +24,7 @@ from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
+from vestige.models.backbone import before_projection
 from vestige.models.openclip_inputs import picture_transform, skip_repairs
 from vestige.models.units import watched_units
 from vestige.samples import Modality, Sample
@@ -225,6 +226,15 @@ class OpenCLIPEncoder:
         return {
             modality: nn.functional.normalize(towers[modality](tensor.to(self._device)).float(), dim=-1).cpu()
             for modality, tensor in batch.items()
+        }
+
+    @torch.inference_mode()
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        model = cast(open_clip.CLIP, self.model)
+        return {
+            modality: before_projection(model.visual, lambda t=tensor: model.encode_image(t.to(self._device))).float().cpu()
+            for modality, tensor in batch.items()
+            if modality == Modality.IMAGE
         }
 
 
