@@ -195,7 +195,7 @@ def _parts(name: str, config: EvaluateConfig, models: _Models) -> tuple[Part, Pa
     if not rows:
         raise VestigeError(f"{name}: all of its {len(facts)} samples are among the training data of the run")
     if len(rows) < len(facts):
-        say(f"{name}: {len(facts) - len(rows)} of {len(facts)} samples are among the training data of the run: left out")
+        say(f"{name}: {len(facts) - len(rows)} of {len(facts)} samples are left out: the run was trained on them")
     return Part(source, facts.at(rows)), train
 
 

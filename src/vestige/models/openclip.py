@@ -230,12 +230,11 @@ class OpenCLIPEncoder:
 
     @torch.inference_mode()
     def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
-        model = cast(open_clip.CLIP, self.model)
-        return {
-            modality: before_projection(model.visual, lambda t=tensor: model.encode_image(t.to(self._device))).float().cpu()
-            for modality, tensor in batch.items()
-            if modality == Modality.IMAGE
-        }
+        if Modality.IMAGE not in batch:
+            return {}
+        model, pictures = cast(open_clip.CLIP, self.model), batch[Modality.IMAGE].to(self._device)
+        found = before_projection(model.visual, lambda: model.encode_image(pictures))
+        return {Modality.IMAGE: found.float().cpu()}
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

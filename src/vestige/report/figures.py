@@ -25,7 +25,7 @@ def show_figures(rows: Sequence[Mapping[str, Any]], directory: Path) -> None:
             by_model = {row["model"]: row for row in own if (row["task"], row["measure"]) == (task, measure)}
             first = next(iter(by_model.values()))
             cells = [_figure(by_model[model]) if model in by_model else "-" for model in models]
-            guess = "-" if first["chance"] is None else f"{first['chance']:.1%}"
+            guess = "-" if first["chance"] is None else f"{first['chance']:.2%}"
             table.add_row(task, measure, *cells, guess, f"{first['n']:,}")
         output.print(table)
     output.print(Text(f"written: {directory / 'evaluation.parquet'}, {directory / 'evaluation.json'}"))

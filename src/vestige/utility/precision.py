@@ -1,6 +1,7 @@
 """Mean average precision: the measure where a sample has a set of classes.
 
-    AP_c = sum over thresholds of (recall step) x (precision), equal scores sharing a threshold        mAP = mean of AP_c
+    AP_c = sum over thresholds of (recall step) x (precision), equal scores sharing a threshold
+    mAP  = mean of AP_c
 
 The interval is a percentile bootstrap over groups; a resample weighs every sample by how often its group was drawn.
 

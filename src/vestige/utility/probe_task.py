@@ -38,9 +38,7 @@ def probe_figures(encoders: Mapping[str, Encoder], job: Job) -> Found:
     if division.classes.sets and job.config.probe == "lars":
         raise Unfit(f"{job.data}: the LARS probe is for one label a sample, and these have sets: --probe exact")
     layers = _layers(encoders, job)
-    stores = {
-        (medium, layer): _stores(encoders, job, division, medium, layer) for medium in media for layer in layers
-    }
+    stores = {(medium, layer): _stores(encoders, job, division, medium, layer) for medium in media for layer in layers}
     with progress("probes", len(encoders) * len(stores) * job.config.seeds) as advance:
         for name in encoders:
             figures: list[Figure] = []
@@ -53,7 +51,8 @@ def probe_figures(encoders: Mapping[str, Encoder], job: Job) -> Found:
                 for number in range(job.config.seeds):
                     scores.append(_scores(fold, job.config, job.config.seed + number))
                     advance()
-                figures += _figures(job, fold, scores, lambda own, m=medium, l=layer: measure(f"{own} {l}", m, media))
+                suffix = " (LARS)" if job.config.probe == "lars" else ""
+                figures += _figures(job.data, fold, scores, measure(layer, medium, media) + suffix)
             yield name, figures
 
 
@@ -162,24 +161,22 @@ def _scores(fold: _Fold, config: UtilityConfig, seed: int) -> Tensor:
     count = len(fold.classes.names)
     if config.probe == "lars":
         return lars_probe(fold.train, fold.train_classes, fold.test, count, config=config.lars, seed=seed)
-    return exact_probe(
-        fold.train, fold.train_classes, fold.test, count, group=fold.train_group, seed=seed
-    ).scores  # fmt: skip
+    return exact_probe(fold.train, fold.train_classes, fold.test, count, group=fold.train_group, seed=seed).scores
 
 
-def _figures(job: Job, fold: _Fold, scores: list[Tensor], named) -> Iterator[Figure]:
+def _figures(data: str, fold: _Fold, scores: list[Tensor], where: str) -> Iterator[Figure]:
+    """The figures of a layer from the scores of every seed."""
     seeds, group, of = len(scores), fold.test_group, fold.test_classes
-    suffix = "" if job.config.probe == "exact" else " (LARS)"
     if fold.classes.sets:
         guess = float(of.double().mean(0)[of.any(0)].mean())
         # Scores of several seeds are averaged: a precision has no hit of a sample to average.
         found = mean_average_precision(torch.stack(scores).mean(0), of, group)
-        yield Figure.of(TASK, job.data, named("mAP") + suffix, found, guess, seeds=seeds)
+        yield Figure.of(TASK, data, f"mAP {where}", found, guess, seeds=seeds)
         return
     hits = torch.stack([top_hits(own, of) for own in scores])
     commonest = fold.train_classes.mode().values
     always = float((of == commonest).double().mean())
-    yield Figure.of(TASK, job.data, named("accuracy") + suffix, share(hits, group), always, seeds=seeds)
+    yield Figure.of(TASK, data, f"accuracy {where}", share(hits, group), always, seeds=seeds)
     by_class = class_mean_share(hits, of, group)
     guess = 1 / len(of.unique())
-    yield Figure.of(TASK, job.data, named("mean class accuracy") + suffix, by_class, guess, seeds=seeds)
+    yield Figure.of(TASK, data, f"mean class accuracy {where}", by_class, guess, seeds=seeds)

@@ -60,7 +60,7 @@ def read_templates(path: Path) -> tuple[str, ...]:
         raise VestigeError(f"templates {path}: cannot be read: {error}") from error
     templates = tuple(line for line in lines if line)
     if not templates:
-        raise VestigeError(f"templates {path}: no template there: write one a line, with {{}} for the name of the class")
+        raise VestigeError(f"templates {path}: no template there: write one a line, {{}} for the name of the class")
     for line in templates:
         if line.count("{}") != 1:
             raise VestigeError(f"templates {path}: {line!r} does not have {{}} once, where the name of the class goes")

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
-import torch
 from torch import Tensor
 
 from vestige.embeddings import EmbeddingStore
@@ -90,8 +89,10 @@ class _Captions:
     def __init__(self, facts: Facts, *, every: bool) -> None:
         self.facts = facts
         own = [tuple(dict.fromkeys(texts if every else texts[:1])) for texts in facts.captions]
-        self.keys = [tuple(f"{key}/{number}" for number in range(len(texts))) for key, texts in zip(facts.keys, own, strict=True)]  # fmt: skip
-        self.texts = {name: text for names, texts in zip(self.keys, own, strict=True) for name, text in zip(names, texts, strict=True)}  # fmt: skip
+        self.keys = [
+            tuple(f"{key}/{at}" for at in range(len(texts))) for key, texts in zip(facts.keys, own, strict=True)
+        ]
+        self.texts = dict(zip(chain(*self.keys), chain(*own), strict=True))
         number: dict[str, int] = {}
         known = [[number.setdefault(text, len(number)) for text in texts] for texts in own]
         # A sample without a caption is equal to itself alone.

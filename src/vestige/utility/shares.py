@@ -6,8 +6,8 @@
     m = p (1-p) / v                                                                   independent samples worth p
     (p + z^2/2m +- z sqrt(p (1-p) / m + z^2/4m^2)) / (1 + z^2/m)                       Wilson (1927)
 
-With groups of one sample and one seed it is Wilson's interval. It stays within [0, 1] and is no point where p is 0 or 1,
-as the normal interval would be.
+With groups of one sample and one seed it is Wilson's interval. It stays within [0, 1], and where p is 0 or 1 it is no
+point, as the normal interval would be.
 
 Shapes: N samples, G groups, S seeds, C classes.
 """
@@ -63,9 +63,7 @@ def share(hits: Tensor, group: Tensor | None = None, *, confidence: float = 0.95
     return Share(p, low, high, n, confidence)
 
 
-def class_mean_share(
-    hits: Tensor, labels: Tensor, group: Tensor | None = None, *, confidence: float = 0.95
-) -> Share:  # fmt: skip
+def class_mean_share(hits: Tensor, labels: Tensor, group: Tensor | None = None, *, confidence: float = 0.95) -> Share:
     """Mean over classes of the share of hits in each, with a normal interval cut to [0, 1].
 
     value = 1/C' sum_c p_c over the C' classes that have samples;  its linearised variance is that of a mean of
@@ -80,7 +78,7 @@ def class_mean_share(
         ValueError: as `share`.
     """
     hits, group = _checked(hits, group, confidence)
-    seeds, n = hits.shape
+    n = hits.shape[1]
     checks.integers("labels", labels, "[N]", (n,), low=0)
     _, place, sizes = labels.unique(return_inverse=True, return_counts=True)
     rates = torch.stack([torch.bincount(place, weights=own, minlength=len(sizes)) / sizes for own in hits])
