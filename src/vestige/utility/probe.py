@@ -23,8 +23,9 @@ from vestige.utility.splits import split_groups
 PENALTIES = (1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """From strong to weak: each fit starts from the last one."""
 VALIDATION = 0.2
-# Enough to compare penalties; the final fit goes to the minimum.
-SWEEP_TOLERANCE = 1e-4
+# Largest gradients to stop at: while penalties are compared, and in the final fit. Features are standardised, so that
+# gradients are of the order of 1 at the start; scikit-learn stops at 1e-4 when not told otherwise.
+SWEEP_TOLERANCE, TOLERANCE = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def exact_probe(
             tried[penalty] = _rightness(fit.scores(features[held]), labels[held])
     # Of equally good ones the strongest: the simplest probe.
     best = max(tried, key=lambda penalty: (tried[penalty], penalty)) if tried else penalties[0]
-    final = fit_logistic(features, labels, classes, penalty=best)
+    final = fit_logistic(features, labels, classes, penalty=best, tolerance=TOLERANCE)
     return Probe(final.scores((test - mean) / scale), best, tried)
 
 
