@@ -8,7 +8,7 @@ from drawings import COLOURS, draw
 from vestige import cli, evaluation
 from vestige.config import DataConfig, DesignConfig, RunConfig
 from vestige.designs import Design
-from vestige.evaluation import sources_named
+from vestige.evaluated import sources_named
 from vestige.files import read_json, read_table
 from vestige.leakage import Seen
 from vestige.runs import execute

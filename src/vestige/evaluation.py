@@ -18,28 +18,21 @@ from typing import Any, Literal
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from vestige.config import DataConfig, RunConfig, anchored, load_config
-from vestige.data import BUILT_IN, FORMATS, Source, open_source
-from vestige.designs import Design
+from vestige.data import BUILT_IN, open_source
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
+from vestige.evaluated import Models, evaluated_models, evaluated_parts, sources_named, whole
 from vestige.files import digest, read_json, read_table, write_json, write_table
-from vestige.leakage import Seen
 from vestige.models import Encoder
-from vestige.models.blueprint import load_encoder
 from vestige.progress import say
-from vestige.utility.embedded import Embedder, Part
+from vestige.utility.embedded import Embedder
 from vestige.utility.evaluate import RUNNERS, task_named
-from vestige.utility.facts import facts_of
 from vestige.utility.figures import SCHEMA, Figure, rows_of
 from vestige.utility.job import Job
 from vestige.utility.lars import LarsConfig
 from vestige.utility.prompts import Prompts, read_names, read_templates
 from vestige.utility.settings import LAYERS, Layer, UtilityConfig
 from vestige.utility.unfit import Unfit
-
-OWN_SPLITS: Mapping[str, Mapping[str, str]] = {"fashion-mnist": {"train": "train", "test": "test"}}
-"""Sources that are published in two parts: what their option `split` calls them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ def evaluate_files(config: EvaluateConfig) -> Evaluation:
     tasks = [task_named(name) for name in _listed(config.task)]
     utility = _utility(config)
     templates = () if config.templates is None else read_templates(config.templates)
-    models = _models(config)
+    models = evaluated_models(config.run, config.f, config.g, config.model, config.device)
     out = config.out or config.run or Path("evaluation")
     with _claimed(out):
         rows: list[dict[str, Any]] = []
@@ -126,99 +119,18 @@ def evaluate_files(config: EvaluateConfig) -> Evaluation:
     return Evaluation(rows, out)
 
 
-@dataclass(frozen=True)
-class _Models:
-    """The models by name; of a run, its folder, its configuration and what its models saw."""
-
-    encoders: Mapping[str, Encoder]
-    directory: Path | None = None
-    config: RunConfig | None = None
-    seen: Seen | None = None
-
-
-def _models(config: EvaluateConfig) -> _Models:
-    if config.run is None:
-        given = {name: path for name in ("f", "g") if (path := getattr(config, name)) is not None}
-        if not given:
-            raise VestigeError("name a run (vestige evaluate RUN --on SOURCE), or checkpoints with --f and --g")
-        say("nothing is known of what these models were trained on: figures on samples they saw say little")
-        return _Models({name: load_encoder(path, config.model, device=config.device) for name, path in given.items()})
-    others = [name for name in ("f", "g", "model") if getattr(config, name) is not None]
-    if others:
-        raise VestigeError(f"a run brings its own models: leave out --{others[0]}")
-    directory = config.run
-    if not (directory / "config.yaml").is_file():
-        raise VestigeError(f"{directory}: no run lies there (no config.yaml)")
-    if not (directory / "membership.parquet").is_file() or not (directory / "models").is_dir():
-        raise VestigeError(f"{directory}: the run has no models yet: vestige run {directory / 'config.yaml'} goes on")
-    design = Design.load(directory / "membership.parquet")
-    lacking = [name for name in design.models if not (directory / "models" / name).is_dir()]
-    if lacking:
-        raise VestigeError(
-            f"{directory}: the model {lacking[0]} is not trained: vestige run {directory / 'config.yaml'} goes on"
-        )
-    encoders = {name: load_encoder(directory / "models" / name, device=config.device) for name in design.models}
-    return _Models(encoders, directory, load_config(directory / "config.yaml"), Seen.by(directory, design))
-
-
 def _job(
-    name: str, config: EvaluateConfig, utility: UtilityConfig, templates: Sequence[str], models: _Models, out: Path
+    name: str, config: EvaluateConfig, utility: UtilityConfig, templates: Sequence[str], models: Models, out: Path
 ) -> Job:
-    test, train = _parts(name, config, models)
+    test, train = evaluated_parts(name, config.options, models)
+    if config.train_on is not None:
+        train = whole(open_source(config.train_on, **config.train_options), label="reading labels (training part)")
     facts = (test.facts,) if train is None else (test.facts, train.facts)
     labels = sorted({label for own in facts for label in own.labels if label is not None})
     names = {} if config.class_names is None else read_names(config.class_names, labels)
     folder = out / "evaluation" / _folder(name, config.options)
     embedder = Embedder(folder, EmbeddingConfig(batch_size=config.batch_size, device=config.device))
     return Job(name, test, train, utility, Prompts(tuple(templates), names), embedder)
-
-
-def _parts(name: str, config: EvaluateConfig, models: _Models) -> tuple[Part, Part | None]:
-    """The samples to test on, which no model of a run saw, and those to train a probe on where they are others."""
-    options = dict(config.options)
-    splits = OWN_SPLITS.get(name) if "split" not in options else None
-    train: Part | None = None
-    if config.train_on is not None:
-        train = _whole(open_source(config.train_on, **config.train_options), label="reading labels (training part)")
-    elif splits is not None:
-        train = _whole(open_source(name, **options, split=splits["train"]), label="reading labels (training part)")
-    if splits is not None:
-        options["split"] = splits["test"]
-    if models.seen is None or models.config is None or models.directory is None:
-        return _whole(open_source(name, **options)), train
-    same = anchored(RunConfig(data=DataConfig(source=name))).data.source == models.config.data.source
-    if same and splits is None:
-        return _held_out(name, models.directory, models.seen, train)
-    source = open_source(name, **options)
-    facts = facts_of(source, contents=True)
-    rows = models.seen.unseen(facts, same_source=same)
-    if not rows:
-        raise VestigeError(f"{name}: all of its {len(facts)} samples are among the training data of the run")
-    if len(rows) < len(facts):
-        say(f"{name}: {len(facts) - len(rows)} of {len(facts)} samples are left out: the run was trained on them")
-    return Part(source, facts.at(rows)), train
-
-
-def _held_out(name: str, directory: Path, seen: Seen, train: Part | None) -> tuple[Part, Part]:
-    """Of the run's own samples: those that no model saw, and the others."""
-    # Imported here: opening the samples of a run needs what training needs.
-    from vestige.runs import open_run
-
-    samples = open_run(directory).samples
-    facts = facts_of(samples)
-    held = set(seen.external)
-    at: dict[bool, list[int]] = {True: [], False: []}
-    for row, key in enumerate(facts.keys):
-        at[key in held].append(row)
-    say(
-        f"{name}: the models were trained on it: the {len(at[True])} of {len(facts)} samples that no model saw are"
-        " tested on" + (", a probe is trained on the others" if train is None else "")
-    )
-    return Part(samples, facts.at(at[True])), train or Part(samples, facts.at(at[False]))
-
-
-def _whole(source: Source, *, label: str = "reading labels") -> Part:
-    return Part(source, facts_of(source, label=label))
 
 
 def _run(job: Job, tasks: Sequence[str], encoders: Mapping[str, Encoder], config: EvaluateConfig) -> list[dict]:
@@ -287,24 +199,6 @@ def _claimed(out: Path):
             yield
     except Timeout as error:
         raise VestigeError(f"{out}: another process evaluates there: wait for it, or stop it") from error
-
-
-def sources_named(names: str) -> list[str]:
-    """Names of sources from one string; a comma within a name (webdataset:a.tar,b.tar) does not part it.
-
-    Raises:
-        VestigeError: none.
-    """
-    found: list[str] = []
-    for piece in names.split(","):
-        known = piece.strip() in BUILT_IN or piece.strip().partition(":")[0] in FORMATS
-        if found and not known:
-            found[-1] += f",{piece}"
-        elif piece.strip():
-            found.append(piece.strip())
-    if not found:
-        raise VestigeError("name the sources to evaluate on: --on fashion-mnist,emoji-google,csv:FILE")
-    return list(dict.fromkeys(found))
 
 
 def _listed(names: str) -> list[str]:

@@ -77,7 +77,8 @@ def _divided(job: Job) -> _Division:
     else:
         test, train = _split(job, classes, labelled[0])
     # A class that cannot be learned, or on which nothing is tested, is no class of this probe.
-    both = [own for own in classes.names if _has(train, own, classes.sets) and _has(test, own, classes.sets)]
+    common = _names(train, classes) & _names(test, classes)
+    both = [name for name in classes.names if name in common]
     kept = Classes(tuple(both), classes.sets)
     if len(both) < (1 if classes.sets else 2):
         raise Unfit(
@@ -102,8 +103,8 @@ def _split(job: Job, classes: Classes, facts: Facts) -> tuple[Facts, Facts]:
     return tuple(facts.at([row for row, own in enumerate(held) if own == side]) for side in (True, False))
 
 
-def _has(facts: Facts, name: str, sets: bool) -> bool:
-    return any(name in own for own in facts.objects) if sets else name in facts.labels
+def _names(facts: Facts, classes: Classes) -> set[str | None]:
+    return {name for own in facts.objects for name in own} if classes.sets else set(facts.labels)
 
 
 def _layers(encoders: Mapping[str, Encoder], job: Job) -> list[str]:
