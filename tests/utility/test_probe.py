@@ -76,7 +76,7 @@ def test_the_exact_probe_chooses_its_penalty_on_the_training_part():
     assert found.validation[found.penalty] == max(found.validation.values())
     weak = exact_probe(features, labels, test, 3, penalties=[1e-5])
     chosen, loose = (float(top_hits(own.scores, truth).double().mean()) for own in (found, weak))
-    assert chosen > loose + 0.02
+    assert chosen > loose + 0.01
     # The test part changes nothing: other test samples, the same penalty, the same scores of the old ones.
     other = exact_probe(features, labels, torch.cat([test[:5], -test]), 3)
     assert (other.penalty, other.validation) == (found.penalty, found.validation)
