@@ -41,8 +41,15 @@ class Facts:
 
     def at(self, rows: Sequence[int]) -> "Facts":
         """Those of some samples."""
-        fields = (self.keys, self.groups, self.labels, self.objects, self.captions, self.modalities, self.contents)
-        return Facts(*(tuple(field[row] for row in rows) for field in fields))
+        return Facts(
+            keys=tuple(self.keys[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+            objects=tuple(self.objects[row] for row in rows),
+            captions=tuple(self.captions[row] for row in rows),
+            modalities=tuple(self.modalities[row] for row in rows),
+            contents=tuple(self.contents[row] for row in rows),
+        )
 
     def group_codes(self) -> Tensor:
         """The group of every sample as a number, long [N]."""

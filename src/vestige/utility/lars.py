@@ -52,7 +52,7 @@ def lars_probe(
         ValueError: wrong shape or dtype, NaN, labels outside [0, C).
     """
     # timm is OpenCLIP's dependency; importing it takes a second.
-    from timm.optim import Lars
+    from timm.optim.lars import Lars
 
     config = config or LarsConfig()
     checks.numbers("train", train, "[N, d]", (None, None))
@@ -61,7 +61,8 @@ def lars_probe(
     checks.integers("labels", labels, "[N]", (n,), low=0, high=classes)
     checks.numbers("test", test, "[T, d]", (None, d))
     generator = torch.Generator().manual_seed(seed)
-    linear = nn.Linear(d, classes)
+    # Its weights are drawn below, from the seed alone.
+    linear = nn.utils.skip_init(nn.Linear, d, classes)
     with torch.no_grad():
         linear.weight.copy_(torch.randn(classes, d, generator=generator) * 0.01)
         linear.bias.zero_()
@@ -69,18 +70,21 @@ def lars_probe(
     probe = nn.Sequential(norm, linear).to(train.device).train()
     size = min(config.batch_size, n)
     # Only the weights adapt to their norm, as in SimSiam's and MAE's code: a bias begins at 0, and would stay there.
-    groups = [{"params": [linear.weight], "always_adapt": True}, {"params": [linear.bias], "always_adapt": False}]
-    optimizer = Lars(groups, lr=0.0, momentum=0.9, weight_decay=0.0)
+    groups = [
+        {"params": [linear.weight], "momentum": 0.9, "always_adapt": True},
+        {"params": [linear.bias], "momentum": 0.9, "always_adapt": False},
+    ]
+    optimizer = Lars(groups, lr=0.0)
     steps = n // size
-    for step in range(config.epochs * steps):
-        if step % steps == 0:
-            order = torch.randperm(n, generator=generator).to(train.device)
-        rows = order[step % steps * size : (step % steps + 1) * size]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step / steps, config) * size / 4096
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(probe(train[rows].float()), labels[rows]).backward()
-        optimizer.step()
+    for epoch in range(config.epochs):
+        order = torch.randperm(n, generator=generator).to(train.device)
+        for step in range(steps):
+            rows = order[step * size : (step + 1) * size]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(epoch + step / steps, config) * size / 4096
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(probe(train[rows].float()), labels[rows]).backward()
+            optimizer.step()
     probe.eval()
     with torch.no_grad():
         return torch.cat([probe(block.float()) for block in test.split(65536)])

@@ -100,7 +100,8 @@ def _split(job: Job, classes: Classes, facts: Facts) -> tuple[Facts, Facts]:
     of = classes.of(facts)
     of = torch.zeros(len(facts), dtype=torch.long) if classes.sets else of
     held = split_groups(of, facts.group_codes(), share=job.config.test_share, seed=job.config.seed).tolist()
-    return tuple(facts.at([row for row, own in enumerate(held) if own == side]) for side in (True, False))
+    test, train = (facts.at([row for row, own in enumerate(held) if own == side]) for side in (True, False))
+    return test, train
 
 
 def _names(facts: Facts, classes: Classes) -> set[str | None]:
