@@ -141,6 +141,9 @@ def test_what_is_done_is_not_done_again_and_earlier_figures_stay(place, tmp_path
     monkeypatch.undo()
     assert vestige(*arguments, "--task", "retrieval", "--k", "2", "--json") == 0
     assert {row["measure"][:3] for row in json.loads(capsys.readouterr().out)["figures"]} == {"T@2", "I@2"}
+    # And those of a task that does not read the setting stay.
+    monkeypatch.setattr(evaluation, "RUNNERS", {"zero-shot": None})
+    assert vestige(*arguments, "--task", "zero-shot", "--k", "2") == 0
 
 
 def test_prompts_and_a_training_part_of_ones_own(place, tmp_path, capsys):

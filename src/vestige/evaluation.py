@@ -34,6 +34,13 @@ from vestige.utility.prompts import Prompts, read_names, read_templates
 from vestige.utility.settings import LAYERS, Layer, UtilityConfig
 from vestige.utility.unfit import Unfit
 
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "probe": ("probe", "layers", "seeds", "test_share", "lars", "seed"),
+    "zero-shot": (),
+    "retrieval": ("k", "captions"),
+}
+"""What of `UtilityConfig` a task reads: others can change, and its figures stay."""
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -153,14 +160,12 @@ def _run(job: Job, tasks: Sequence[str], encoders: Mapping[str, Encoder], config
 
 def _task(job: Job, task: str, encoders: Mapping[str, Encoder], config: EvaluateConfig) -> list[dict[str, Any]]:
     """The figures of a task; those of models that were done before are read."""
-    train = () if job.train is None else job.train.facts.keys
-    settings = json.dumps([asdict(job.config), asdict(job.prompts)], sort_keys=True)
-    labels = json.dumps([job.test.facts.labels, job.test.facts.objects, job.test.facts.captions])
+    follows = _follows_from(job, task)
     found: dict[str, list[Figure]] = {}
     paths, abouts = dict[str, Path](), dict[str, str]()
     for name, encoder in encoders.items():
         paths[name] = job.embedder.directory / "figures" / f"{name}-{task}.json"
-        abouts[name] = digest(encoder.fingerprint, settings, labels, *job.test.facts.keys, "", *train)
+        abouts[name] = digest(encoder.fingerprint, follows)
         if paths[name].exists() and (kept := read_json(paths[name]))["about"] == abouts[name]:
             found[name] = [Figure(**own) for own in kept["figures"]]
     todo = {name: encoder for name, encoder in encoders.items() if name not in found}
@@ -169,6 +174,15 @@ def _task(job: Job, task: str, encoders: Mapping[str, Encoder], config: Evaluate
             write_json(paths[name], {"about": abouts[name], "figures": [asdict(own) for own in figures]})
             found[name] = figures
     return rows_of({name: found[name] for name in encoders})
+
+
+def _follows_from(job: Job, task: str) -> str:
+    """What the figures of a task follow from besides the model: samples, and those settings that the task reads."""
+    config = asdict(job.config)
+    settings = {name: config[name] for name in SETTINGS[task]}
+    facts = [job.test.facts, *(() if job.train is None else (job.train.facts,))]
+    samples = [(own.keys, own.groups, own.labels, own.objects, own.captions) for own in facts]
+    return json.dumps([settings, asdict(job.prompts) if task == "zero-shot" else None, samples], sort_keys=True)
 
 
 def rows_kept(out: Path, new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
