@@ -9,7 +9,7 @@ from vestige.data.inputs import Inputs
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["CanvasEncoder", "Encoder", "TextCutter", "UnitEncoder"]
+__all__ = ["BackboneEncoder", "CanvasEncoder", "Encoder", "TextCutter", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -76,4 +76,13 @@ class TextCutter(Encoder, Protocol):
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """How many texts have more tokens than it reads."""
+        ...
+
+
+@runtime_checkable
+class BackboneEncoder(Encoder, Protocol):
+    """An encoder whose features before the projection into the shared space can be had."""
+
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        """Features of a batch of prepared media, {modality: [B, b]}, of any norm, float32; b differs by modality."""
         ...

@@ -22,6 +22,7 @@ from vestige.data.views import View, random_box
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
+from vestige.models.backbone import before_projection
 from vestige.models.openclip_inputs import needs_no_repair, picture_transform, skip_repairs
 from vestige.models.openclip_names import WEIGHTS_FILES, hub_folder, located
 from vestige.models.units import watched_units
@@ -271,6 +272,14 @@ class OpenCLIPEncoder:
             modality: nn.functional.normalize(towers[modality](tensor.to(self._device)).float(), dim=-1).cpu()
             for modality, tensor in batch.items()
         }
+
+    @torch.inference_mode()
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        if Modality.IMAGE not in batch:
+            return {}
+        model, pictures = cast(open_clip.CLIP, self.model), batch[Modality.IMAGE].to(self._device)
+        found = before_projection(model.visual, lambda: model.encode_image(pictures))
+        return {Modality.IMAGE: found.float().cpu()}
 
 
 def _in_folder(folder: Path) -> tuple[Architecture | None, Path, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vestige.data.canvases import canvas_of
 from vestige.data.examples import cut_views
@@ -17,9 +17,10 @@ from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models import openclip, towers
 from vestige.models.architectures import Architecture
+from vestige.models.backbone import before_projection
 from vestige.models.once import Once
 from vestige.models.openclip import WEIGHTS_FILE
-from vestige.models.towers import Towers
+from vestige.models.towers import FilmTower, PictureTower, SoundTower, Towers
 from vestige.models.units import watched_units
 from vestige.models.weights import fill, read_weights, weights_digest
 from vestige.samples import Modality, Sample
@@ -102,3 +103,21 @@ class TowersEncoder:
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
         found = self.model({modality: tensor.to(self._device) for modality, tensor in batch.items()})
         return {modality: embedding.cpu() for modality, embedding in found.items()}
+
+    @torch.inference_mode()
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        return {
+            modality: _backbone(self.model.towers[str(modality)], tensor.to(self._device)).float().cpu()
+            for modality, tensor in batch.items()
+            if modality != Modality.TEXT
+        }
+
+
+def _backbone(tower: nn.Module, batch: Tensor) -> Tensor:
+    """Features before the projection, [B, b]; those of a film are the mean over its frames."""
+    if isinstance(tower, FilmTower):
+        return _backbone(tower.frame, batch.flatten(0, 1)).unflatten(0, batch.shape[:2]).mean(1)
+    if isinstance(tower, SoundTower):
+        return before_projection(tower.transformer, lambda: tower(batch))
+    assert isinstance(tower, PictureTower)
+    return before_projection(tower.visual, lambda: tower(batch))

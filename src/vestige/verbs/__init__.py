@@ -12,6 +12,8 @@ torchrun --nproc-per-node 2 -m vestige train --data SOURCE ...""",
 vestige score RUN --metric clipmem,multimem,sslmem,unitmem""",
     "embed": """embed samples with a checkpoint, or with the models of a run:
 vestige embed RUN --data SOURCE --out DIR""",
+    "evaluate": """what the models of a run, or checkpoints, are still good for: probe, zero-shot, retrieval:
+vestige evaluate RUN --on fashion-mnist,emoji-google""",
     "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",
     "caption": """write more captions for data that have one each:
 vestige caption DATA --with wordnet --count 4 --out captions.parquet""",
