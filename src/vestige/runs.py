@@ -29,6 +29,7 @@ from rich.filesize import decimal
 
 from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
+from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
@@ -50,6 +51,9 @@ from vestige.summary import held_out_retrieval, summarise
 from vestige.training.batches import batch_count
 from vestige.training.loop import estimate, train_block
 from vestige.training.objectives import Contrastive, PairwiseContrastive
+
+# Up to so many samples, looking at neighbours takes little beside training.
+QUICKLY_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,10 @@ def _score(
         return read_table(path)
     alignments = align(stores, heldout_rows(stores, material.external()), material.design, metrics_named(metrics))
     scores = score_table(material.design, alignments, null=config.null)
+    if len(scores) <= QUICKLY_COMPARED:
+        scores = with_suspicion(scores, stores, material.design)
+    else:
+        say(f"for the column suspicion: vestige score {path.parent} --metric suspicion")
     texts = dict(zip(material.catalogue.keys, material.captions, strict=True))
     keys = scores["key"].to_pylist()
     captions = pa.array([next(iter(texts[key]), "") for key in keys], pa.string())

@@ -1,0 +1,1 @@
+"""What to do about a sample: which are likely wrong, which to take out."""
