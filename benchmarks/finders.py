@@ -33,7 +33,7 @@ class Trained:
     @cached_property
     def table(self) -> pa.Table:
         table = read_table(self.directory / "scores.parquet")
-        return table.filter(pa.compute.not_equal(table["role"], str(Role.EXTERNAL)))
+        return table.filter(pa.array([role != Role.EXTERNAL for role in table["role"].to_pylist()]))
 
     @property
     def keys(self) -> list[str]:
@@ -83,7 +83,7 @@ def _cleanlab(run: Trained) -> Tensor:
     (own,) = run.embeddings.values()
     image, text = (own[modality].float().numpy() for modality in (Modality.IMAGE, Modality.TEXT))
     clusters = min(CLUSTERS, len(image) // (2 * FOLDS))
-    labels = KMeans(clusters, n_init=1, random_state=0).fit_predict(text)
+    labels = KMeans(clusters, n_init="auto", random_state=0).fit_predict(text)
     _, groups = np.unique(np.array(run.table["group"].to_pylist(), dtype=object), return_inverse=True)
     predicted = np.zeros((len(labels), clusters))
     for train, test in GroupKFold(min(FOLDS, len(set(groups.tolist())))).split(image, labels, groups):
