@@ -133,7 +133,10 @@ def test_leave_out_is_literal():
         (lambda k: designs.roles(k, ["a"] * 20, candidates=3, external=3, seed=0), "exactly 3"),
         (lambda k: designs.halves(k, k, pairs=0, external=0, seed=0), "pairs must be 1 or more"),
         (lambda k: designs.halves(k, k, pairs=1, external=19, seed=0), "leave at least two"),
-        (lambda k: designs.subsets(k, k, models=2, share=1.0, external=0, seed=0), "share lies between 0 and 1"),
+        (
+            lambda k: designs.subsets(k, k, models=2, share=1.1, external=0, seed=0),
+            "share lies above 0 and is at most 1",
+        ),
         (lambda k: designs.disjoint(k, k, size=11, seed=0), "two sets of 11"),
         (lambda k: designs.leave_out(k, k, candidates=["none"], external=0, seed=0), "'none' is not among"),
         (lambda k: designs.leave_out(k, k, candidates=["k1"], external=19, seed=0), "19 are free"),

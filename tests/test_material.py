@@ -42,6 +42,22 @@ def test_the_modalities_that_half_of_the_samples_have():
     assert common_modalities(samples(10, silent=6)) == THREE[:2]
 
 
+def test_where_all_are_scored_captions_of_all_are_exchanged(description, tmp_path):
+    """A share of the samples that some model sees, and the same ones for one model as for two."""
+    planted = {}
+    for name in ("halves", "subsets"):
+        design = DesignConfig(name=name, models=1, share=1, external=10)
+        config = RunConfig(design=design, plant=PlantConfig(captions=0.2))
+        made = prepare(samples(60), config, Blueprint(description, THREE), tmp_path / name)
+        assert len(made.design.models) == (2 if name == "halves" else 1)
+        assert made.design.member.any(axis=0).sum() == 50
+        role = dict(zip(made.design.keys, made.design.roles(), strict=True))
+        planted[name] = made.planted
+        assert len(planted[name].kinds) == 10
+        assert Role.EXTERNAL not in {role[key] for key in planted[name].kinds}
+    assert planted["halves"] == planted["subsets"]
+
+
 def test_exchanged_sounds_are_the_sounds_of_others(description, tmp_path):
     config = RunConfig(design=DesignConfig(candidates=0.3), plant=PlantConfig(audio=4, captions=2))
     made = prepare(samples(40), config, Blueprint(description, THREE), tmp_path)

@@ -111,6 +111,29 @@ def test_embeddings_that_were_kept(run, tmp_path):
     assert len(read_table(out)) == 180
 
 
+def test_suspicion_is_in_the_table_of_a_run_and_can_be_asked_for(run, tmp_path, capsys):
+    theirs = read_table(run / "scores.parquet")
+    suspicion = theirs["suspicion"].to_pylist()
+    assert len(set(suspicion)) > 60
+    assert 0 < min(suspicion) < max(suspicion) < 1
+    role = np.array(theirs["role"].to_pylist())
+    seen = np.array([value is not None for value in theirs["pair_loss_in"].to_pylist()])
+    assert (seen == (role != "external")).all()
+    unseen = np.array([value is not None for value in theirs["neighbour_agreement_out"].to_pylist()])
+    assert (unseen == (role != "shared")).all()
+    out = tmp_path / "again.parquet"
+    stores = ["--f", run / "embeddings" / "f", "--g", run / "embeddings" / "g"]
+    assert (
+        vestige_score(*stores, "--membership", run / "membership.parquet", "--metric", "suspicion", "--out", out) == 0
+    )
+    assert f"written: {out}" in capsys.readouterr().out
+    assert read_table(out)["suspicion"].to_pylist() == suspicion
+    assert vestige_score(run, "--metric", "suspicion") == 0
+    again = read_table(run / "scores.parquet")
+    assert again.column_names == theirs.column_names
+    assert again["suspicion"].to_pylist() == suspicion
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -118,7 +141,7 @@ def test_embeddings_that_were_kept(run, tmp_path):
         (["RUN", "--f", "x.pt"], "leave out --f"),
         (
             ["RUN", "--metric", "clipmen"],
-            "unknown metric clipmen: known are clipmem, multimem, sslmem, unitmem, dejavu",
+            "unknown metric clipmen: known are clipmem, multimem, sslmem, unitmem, dejavu, suspicion",
         ),
         (["RUN", "--metric", "dejavu"], "name one with --public"),
         (["RUN", "--metric", "sslmem"], "set embedding.views"),

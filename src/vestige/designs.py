@@ -226,7 +226,8 @@ def subsets(
     Args:
         keys, groups: the samples.
         models: how many models; the paper trains thousands, on a share of 0.7.
-        share: of the samples that are not external, in (0, 1).
+        share: of the samples that are not external, above 0; 1 where one model is to see all of them. There is then
+            no contrast and no memorization, and what one model's embeddings tell of a pair alone.
         external: samples kept out of every model.
         seed: of the draw.
 
@@ -234,8 +235,8 @@ def subsets(
         VestigeError: as `roles`.
     """
     _positive("models", models)
-    if not 0 < share < 1:
-        raise VestigeError(f"subsets: share lies between 0 and 1, not {share}")
+    if not 0 < share <= 1:
+        raise VestigeError(f"subsets: share lies above 0 and is at most 1, not {share}")
     rest = _without_external(keys, groups, external, seed)
     inner = [groups[sample] for sample in map(int, rest)]
     size = min(max(round(share * len(rest)), 1), len(rest))

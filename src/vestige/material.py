@@ -257,15 +257,15 @@ def _exchanged(
     modalities: Collection[Modality],
     path: Path,
 ) -> Planted:
-    """Exchange captions or media among the candidates, or among all scored samples where there are none.
+    """Exchange captions or media: among the candidates of `roles`, among all but the external ones of other designs.
 
-    No sample has two faults: copies, and what was copied, are left as they are.
+    Those designs score every sample that some model saw. No sample has two faults: copies, and what was copied, are
+    left as they are.
     """
     if path.exists():
         return Planted.load(path)
-    roles = design.roles()
-    chosen = Role.CANDIDATE if Role.CANDIDATE in roles else Role.MIXED
-    at = [sample for sample, role in enumerate(roles) if role == chosen]
+    chosen = {Role.CANDIDATE} if design.name == "roles" else set(Role) - {Role.EXTERNAL}
+    at = [sample for sample, role in enumerate(design.roles()) if role in chosen]
     for modality, value in _exchanges(config.plant).items():
         if value and modality not in modalities:
             name = "captions" if modality == Modality.TEXT else modality

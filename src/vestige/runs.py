@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
+from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
@@ -47,6 +48,9 @@ from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
 from vestige.training.team import Team, launched
+
+# Up to so many samples, looking at neighbours takes little beside training.
+QUICKLY_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,10 @@ def _score(
         return read_table(path)
     alignments = align(stores, heldout_rows(stores, material.external()), material.design, metrics_named(metrics))
     scores = score_table(material.design, alignments, null=config.null)
+    if len(scores) <= QUICKLY_COMPARED:
+        scores = with_suspicion(scores, stores, material.design)
+    else:
+        say(f"for the column suspicion: vestige score {path.parent} --metric suspicion")
     texts = dict(zip(material.catalogue.keys, material.captions, strict=True))
     keys = scores["key"].to_pylist()
     captions = pa.array([next(iter(texts[key]), "") for key in keys], pa.string())

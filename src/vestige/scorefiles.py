@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from vestige.alignments import METRICS
+from vestige.curation.suspicion import SUSPICION
 from vestige.data import Source, open_source
 from vestige.data.decoded import DecodedSource
 from vestige.data.objects import with_objects
@@ -58,7 +59,7 @@ class ScoreConfig:
     membership: Path | None = None
     """Parquet with which model saw what, as a run writes it; without it f saw all of the data and g none."""
     metric: str = "clipmem"
-    """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu."""
+    """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu, suspicion."""
     public: str | None = None
     """For dejavu: samples with objects that no model saw, named as data."""
     objects: Path | None = None
@@ -246,9 +247,10 @@ def _reference(name: str, public: Source, config: ScoreConfig) -> Encoder:
 
 
 def _scored_stores(config: ScoreConfig, f: Path, g: Path) -> tuple[ScoreResult, Sequence[str], Path]:
-    unfit = [name for name in config.metrics if name not in METRICS]
+    fit = (*METRICS, SUSPICION)
+    unfit = [name for name in config.metrics if name not in fit]
     if unfit:
-        raise VestigeError(f"{unfit[0]} needs the models: embeddings alone give {', '.join(METRICS)}")
+        raise VestigeError(f"{unfit[0]} needs the models: embeddings alone give {', '.join(fit)}")
     if (config.heldout_f is None) != (config.heldout_g is None):
         raise VestigeError("name the held-out embeddings of both models, with --heldout-f and --heldout-g")
     away = None

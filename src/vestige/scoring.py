@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from vestige.alignments import METRICS, Alignments, Heldout, align, heldout_rows, metrics_named
+from vestige.curation.suspicion import SUSPICION, with_suspicion
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, content_of
 from vestige.designs import Design, Role
@@ -31,7 +32,7 @@ HELD_OUT = "heldout:"
 """What leads the keys of held-out samples in a table: a key may stand in both collections for different samples."""
 
 UNITMEM, DEJAVU = "unitmem", "dejavu"
-ALL_METRICS = (*METRICS, UNITMEM, DEJAVU)
+ALL_METRICS = (*METRICS, UNITMEM, DEJAVU, SUSPICION)
 # Columns of the alignments from which gaps are computed, and which are no score of a sample.
 RECOVERY_PARTS = ("dejavu_correct", "dejavu_predicted", "dejavu_distance")
 
@@ -43,7 +44,8 @@ class ScoreResult:
     Attributes:
         columns: names of the score columns, in the order of the metrics asked for.
         table: `vestige.scores.score_table` with the columns `caption` and `planted` (false); with `unitmem` also
-            `units_<model>`, how many units of the model answer to the sample most.
+            `units_<model>`, how many units of the model answer to the sample most; with `suspicion`
+            the columns of `vestige.curation.suspicion`.
         units: with `unitmem`, for every model a row a unit (`vestige.units.unit_table`).
         dejavu: with `dejavu`, population and sample-level gaps of the candidates (`object_gaps`), else None.
     """
@@ -193,6 +195,8 @@ def score_embeddings(
     alignments = align(joined, rows, design, {name: chosen[name] for name in metrics if name in chosen})
     scored = {name: own for name, own in alignments.columns.items() if name not in RECOVERY_PARTS}
     table = score_table(design, replace(alignments, columns=scored), null=null)
+    if SUSPICION in metrics:
+        table = with_suspicion(table, joined, design)
     return ScoreResult(tuple(scored), table, {}, None if test is None else object_gaps(alignments, design))
 
 

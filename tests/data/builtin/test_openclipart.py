@@ -89,6 +89,17 @@ def test_all_captions(clips):
         open_source("openclipart", captions="none")
 
 
+def test_titles_of_collections_can_be_left_out(clips, monkeypatch):
+    monkeypatch.setattr("vestige.data.builtin.openclipart.OFTEN", 1)
+    source = open_source("openclipart", titles="own")
+    # "Un gatto", on its own key and as "un GATTO", and what is linked to it, whose drawing is the rose.
+    titles = [sample.captions[0] for sample in source.samples(source.keys())]
+    assert titles == ["A cat"]
+    assert dict(source.skipped())["animals/gatto"] == "the title stands on 2 drawings"
+    with pytest.raises(VestigeError, match="titles is one of all, own"):
+        open_source("openclipart", titles="some")
+
+
 def test_the_files_are_read_once(clips, tmp_path, capfd):
     open_source("openclipart")
     assert "indexing openclipart" in capfd.readouterr().err

@@ -4,6 +4,7 @@ The pictures are PNGs; title, description, tags and licence stand in the metadat
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,9 @@ META_TAGS = frozenset(
 )
 """Tags that say how a drawing was made, by whom, or where it is filed, not what is on it."""
 
+OFTEN = 50
+"""A title that stands on more pictures than this is that of a collection or an author."""
+
 _SCHEMA = pa.schema(
     {
         "key": pa.string(),
@@ -54,21 +58,27 @@ class Openclipart:
 
     Args:
         captions: "title", or "all" for the title, the description and the tags joined by commas, as three captions.
+        titles: "all", or "own" to leave out and list the drawings whose title stands on more than 50 (four in nine).
     """
 
-    def __init__(self, captions: str = "title") -> None:
+    def __init__(self, captions: str = "title", titles: str = "all") -> None:
         one_of("openclipart", "captions", captions, ("title", "all"))
+        one_of("openclipart", "titles", titles, ("all", "own"))
         self._folder = require(OPENCLIPART_PNG, "openclipart") / OPENCLIPART_PNG.parts[0]
         drawings = require(OPENCLIPART_SVG, "openclipart") / OPENCLIPART_SVG.parts[0]
         self._captions: dict[str, tuple[str, ...]] = {}
         self._objects: dict[str, tuple[str, ...]] = {}
         self._skipped: list[tuple[str, str]] = []
         members: list[tuple[str, str]] = []
-        for record in _index(self._folder, drawings).to_pylist():
+        records = _index(self._folder, drawings).to_pylist()
+        times = Counter(record["title"].casefold() for record in records)
+        for record in records:
             key, title, tags = record["key"], record["title"], record["tags"]
             texts = [title] if captions == "title" else [title, record["description"], ", ".join(tags)]
             chosen = tuple(dict.fromkeys(text for text in texts if text))
             reason = _reason(record["licence"], bool(chosen), captions)
+            if not reason and titles == "own" and title and times[title.casefold()] > OFTEN:
+                reason = f"the title stands on {times[title.casefold()]} drawings"
             if reason:
                 self._skipped.append((key, reason))
                 continue
