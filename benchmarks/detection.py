@@ -34,7 +34,7 @@ from vestige.files import read_json, write_json, write_text
 from vestige.metrics import auc, average_precision, mean_interval, precision_at
 from vestige.progress import say
 from vestige.runs import execute
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 from wrong_titles import wrong_titles
 
 NATURAL = "openclipart-titles"
