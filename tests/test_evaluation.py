@@ -12,7 +12,7 @@ from vestige.evaluated import sources_named
 from vestige.files import read_json, read_table
 from vestige.leakage import Seen
 from vestige.runs import execute
-from vestige.training.loop import TrainingConfig
+from vestige.training.config import TrainingConfig
 from vestige.utility import embedded
 from vestige.utility.facts import facts_of
 from vestige.utility.figures import SCHEMA
