@@ -12,6 +12,10 @@ from vestige.curation.writers.changes import Changes
 from vestige.progress import progress
 
 
+# Bytes between two looks at the progress bar.
+SHOWN = 2**20
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How a table is written.
@@ -37,18 +41,22 @@ def copy_rows(path: Path, out: Path, dialect: Dialect, change: Change) -> None:
     """Write a table anew, a row at a time; rows that the change gives back as they came keep their bytes."""
     size = path.stat().st_size
     with path.open("rb") as file, out.open("wb") as new, progress(f"writing {path.name}", size) as advance:
-        pieces = _pieces(file, dialect.encoding)
+        pieces, done = _pieces(file, dialect.encoding), 0
         if dialect.headed:
             header, _ = next(pieces, (b"", ""))
             new.write(header)
-            advance(len(header))
+            done = len(header)
         for raw, fields in _rows(pieces, dialect):
+            done += len(raw)
+            if done > SHOWN:
+                advance(done)
+                done = 0
             found = change(fields)
             if found is fields:
                 new.write(raw)
             elif found is not None:
                 new.write(_line(found, raw, dialect))
-            advance(len(raw))
+        advance(done)
 
 
 def header_of(path: Path, dialect: Dialect) -> list[str]:
