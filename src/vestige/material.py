@@ -167,9 +167,11 @@ def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:
 
 def _check_heldout(catalogue: Catalogue, design: Design, modalities: Sequence[Modality]) -> None:
     """Refuse before training what cannot be scored after it: alignments are taken against the held-out samples."""
-    external = np.array([role == Role.EXTERNAL for role in design.roles()], np.bool_)
+    external = ~design.member.any(axis=0)
+    # Without external samples, what a model did not see is held out from it (`vestige.unseen`).
+    sets = external[None] if external.any() else ~design.member
     for modality in modalities:
-        if not (_having(catalogue, modality) & external).any():
+        if not (_having(catalogue, modality) & sets).any(axis=1).all():
             raise VestigeError(
                 f"no held-out sample has {modality}: raise design.external, or leave {modality} out of --modalities"
             )
@@ -179,9 +181,14 @@ def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
     if path.exists():
         return Design.load(path)
     design = _filled(catalogue, config)
-    if not any(role == Role.EXTERNAL for role in design.roles()):
-        raise VestigeError(
-            "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
+    if design.member.any(axis=0).all():
+        if design.member.all(axis=0).any():
+            raise VestigeError(
+                "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
+            )
+        say(
+            "no external samples: what a model did not see is its held-out set, every sample can get a score, and there"
+            " are no p-values"
         )
     design.save(path)
     return design

@@ -26,7 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vestige.alignments import align, heldout_rows, metrics_named
+from vestige.alignments import align, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
@@ -48,6 +48,7 @@ from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
 from vestige.training.team import Team, launched
+from vestige.unseen import heldout_of
 
 # Up to so many samples, looking at neighbours takes little beside training.
 QUICKLY_COMPARED = 100_000
@@ -214,7 +215,7 @@ def _score(
 ) -> pa.Table:
     if path.exists():
         return read_table(path)
-    alignments = align(stores, heldout_rows(stores, material.external()), material.design, metrics_named(metrics))
+    alignments = align(stores, heldout_of(stores, material.design), material.design, metrics_named(metrics))
     scores = score_table(material.design, alignments, null=config.null)
     if len(scores) <= QUICKLY_COMPARED:
         scores = with_suspicion(scores, stores, material.design)
@@ -242,9 +243,11 @@ def _summarise(
     if path.exists():
         return read_json(path)
     texts = dict(zip(material.catalogue.keys, material.catalogue.captions, strict=True))
-    heldout = heldout_rows(stores, material.external())
+    heldout = heldout_of(stores, material.design)
     summary = summarise(scores, material.design.models) | {
-        "retrieval": held_out_retrieval(heldout, [next(iter(texts[key]), "") for key in heldout.keys]),
+        "retrieval": None
+        if heldout.own
+        else held_out_retrieval(heldout, [next(iter(texts[key]), "") for key in heldout.keys]),
         "model": config.model,
         "data": config.data.source,
         "skipped": len(material.catalogue.skipped),

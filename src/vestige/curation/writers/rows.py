@@ -11,7 +11,6 @@ from typing import BinaryIO
 from vestige.curation.writers.changes import Changes
 from vestige.progress import progress
 
-
 # Bytes between two looks at the progress bar.
 SHOWN = 2**20
 
