@@ -154,13 +154,18 @@ class OpenRun:
         config: its configuration.
         design: who saw what.
         encoders: its models by name.
-        samples: the samples as they were trained on, planted captions and all.
+        material: what they were trained on, planted captions and all.
     """
 
     config: RunConfig
     design: Design
     encoders: Mapping[str, CanvasEncoder]
-    samples: DecodedSource
+    material: Material
+
+    @property
+    def samples(self) -> DecodedSource:
+        """The samples as they were trained on."""
+        return self.material.samples
 
 
 def open_run(directory: Path) -> OpenRun:
@@ -178,7 +183,7 @@ def open_run(directory: Path) -> OpenRun:
     encoders = _encoders(design, config, directory)
     modalities = next(iter(encoders.values())).modalities
     material = prepare(open_data(config.data), config, Blueprint(architecture(config.model), modalities), directory)
-    return OpenRun(config, design, encoders, material.samples)
+    return OpenRun(config, design, encoders, material)
 
 
 def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, CanvasEncoder]:

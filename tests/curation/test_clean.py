@@ -82,6 +82,11 @@ def test_what_went_and_why(table, data, tmp_path, capsys):
     assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
 
 
+def test_the_top_of_another_ranking_has_no_rate(table, data, tmp_path, capsys):
+    summary = cleaned(capsys, table, data, tmp_path / "n.csv", "--top", 2, "--by", "align_out")
+    assert summary["false_discovery_rate"] is None
+
+
 def test_the_manifest_as_parquet(table, data, tmp_path, capsys):
     cleaned(capsys, table, data, tmp_path / "new.csv", "--fdr", 0.03, "--manifest", tmp_path / "m.parquet")
     rows = pq.read_table(tmp_path / "m.parquet").to_pylist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from vestige.curation.keyfiles import NamedKeys
-from vestige.curation.ranking import Ranking
+from vestige.curation.ranking import MEMORIZATION, Ranking
 from vestige.errors import VestigeError
 
 
@@ -16,8 +16,8 @@ class Choice:
 
     Attributes:
         reasons: by key, in the order of the ranking or the file.
-        false_discovery_rate: of the statement "these are memorized": the rate asked for, else the largest q-value among
-            those chosen by the ranking; None where one of them has none, or where they were named.
+        false_discovery_rate: of the statement "these are memorized": the rate asked for, or the largest q-value of the
+            most memorized; None where one of them has none, or where they were chosen in another way.
         marks: of a file of marks, how many samples have each.
     """
 
@@ -64,7 +64,9 @@ def choose(
         found = ranking.top(top)
         reasons = {key: f"{place} of {len(ranking)} by {ranking.by}" for place, key in enumerate(found.keys, 1)}
         q_values = [q for q in found.q_values if q is not None]
-        choice = Choice(reasons, max(q_values) if len(q_values) == len(found) else None)
+        # The rate is of all that are as extreme: the top of another ranking is a selection among them.
+        stated = ranking.by == MEMORIZATION and len(q_values) == len(found)
+        choice = Choice(reasons, max(q_values) if stated else None)
     return choice if groups is None else _with_groups(choice, groups, known)
 
 
