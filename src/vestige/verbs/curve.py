@@ -1,7 +1,7 @@
 """`vestige curve`: what taking out samples does to the models of a run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -32,9 +32,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _show(table: pa.Table) -> None:
-    """Means over seeds with their intervals, a row a point."""
+    """Means over seeds with half their intervals, a row a point; of rates of retrieval those at 1."""
     means = [row for row in table.to_pylist() if row["seed"] is None]
-    measures = list(dict.fromkeys(row["measure"] for row in means))
+    measures = [name for name in dict.fromkeys(row["measure"] for row in means) if "@" not in name or "@1 " in name]
     shown = Table("ranking", "removed", *measures, box=box.SIMPLE)
     for place in dict.fromkeys((row["ranking"], row["removed"]) for row in means):
         own = {row["measure"]: row for row in means if (row["ranking"], row["removed"]) == place}
@@ -42,7 +42,7 @@ def _show(table: pa.Table) -> None:
     Console().print(shown)
 
 
-def _cell(row: dict[str, float | None]) -> str:
-    if row["low"] is None:
+def _cell(row: Mapping[str, float | None]) -> str:
+    if row["high"] is None or row["value"] is None:
         return f"{row['value']:.3f}"
-    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    return f"{row['value']:.3f} ±{row['high'] - row['value']:.3f}"
