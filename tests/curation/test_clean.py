@@ -9,6 +9,8 @@ import pytest
 
 from curation.cases import scores, written_scores
 from vestige import cli
+from vestige.curation import clean as module
+from vestige.curation.writers import Written
 from vestige.data import open_source
 
 KEYS = tuple(f"{number}.png" for number in range(10))
@@ -109,6 +111,25 @@ def test_scores_of_samples_that_are_not_in_the_data_are_counted(data, tmp_path, 
     summary = cleaned(capsys, table, data, tmp_path / "n.csv", "--top", 1)
     assert summary["counts"]["scores_of_no_sample"] == 2
     assert left(tmp_path / "n.csv") == [key for key in KEYS if key != "1.png"]
+
+
+def test_samples_are_named_where_nothing_can_be_ranked(data, tmp_path, capsys):
+    pq.write_table(scores(KEYS, [None] * 10), tmp_path / "s.parquet")
+    (tmp_path / "keys.json").write_text('["3.png"]')
+    summary = cleaned(capsys, tmp_path / "s.parquet", data, tmp_path / "n.csv", "--keys", tmp_path / "keys.json")
+    assert (summary["counts"]["ranked"], summary["counts"]["removed"]) == (0, 1)
+    assert "3.png" not in left(tmp_path / "n.csv")
+
+
+@pytest.mark.parametrize("text", ["no header", "filepath,title\n0.png,red\n"])
+def test_a_set_that_does_not_read_back_is_not_left_there(table, data, tmp_path, capsys, monkeypatch, text):
+    def write(origin, changes, out):
+        out.write_text(text)
+        return Written("csv")
+
+    monkeypatch.setattr(module, "writer_of", lambda form: write)
+    refused(capsys, "clean", table, "--data", data, "--out", tmp_path / "n.csv", "--top", 1)
+    assert not list(tmp_path.glob("n.csv*"))
 
 
 def refused(capsys, *arguments: object) -> str:

@@ -92,12 +92,12 @@ def clean(config: CleanConfig) -> CleanResult:
     origin, scores = _opened(config)
     manifest = config.manifest or _beside(config.out, ".manifest.csv")
     _check_place(config.out, manifest, origin)
-    ranking = rank(scores, config.by, order=config.order, seed=config.seed)
+    ranking = _ranked(config, scores)
     named = None if config.keys is None else read_keys(config.keys)
     # The data may be much larger than the table: their keys pass by, and only those in question are kept.
     wanted = {*scores["key"].to_pylist(), *(named.keys if named else ())}
     known = {key for key in origin.source.keys() if key in wanted}
-    ranking, strangers = without_strangers(ranking, known)
+    ranking, strangers = without_strangers(ranking, known) if len(ranking) else (ranking, 0)
     groups = scores if config.whole_groups else None
     choice = choose(ranking, known, top=config.top, fdr=config.fdr, keys=named, groups=groups)
     changes, without = _changes(config, choice, len(origin.source))
@@ -170,6 +170,14 @@ def _opened(config: CleanConfig) -> tuple[Origin, pa.Table]:
     return Origin(open_source(name, **options), form, place, options), scores
 
 
+def _ranked(config: CleanConfig, scores: pa.Table) -> Ranking:
+    """The ranking; an empty one where samples are named and the models give no contrast to rank by."""
+    unscored = MEMORIZATION not in scores.column_names or scores[MEMORIZATION].null_count == len(scores)
+    if config.keys is not None and config.by == MEMORIZATION and unscored:
+        return Ranking(config.by, (), (), ())
+    return rank(scores, config.by, order=config.order, seed=config.seed)
+
+
 def _check_place(out: Path, manifest: Path, origin: Origin) -> None:
     for path in (out, manifest, _beside(out, ".clean.json")):
         if path.exists() or path.is_symlink():
@@ -224,10 +232,14 @@ def _read_back(origin: Origin, changes: Changes, written: Written, out: Path) ->
     """How many samples the cleaned set has, opened, and whether under their old keys.
 
     Raises:
-        VestigeError: not as many as stay. Such a set is not left there.
+        VestigeError: it cannot be opened, or has not as many as stay. Such a set is not left there.
     """
     name = _name(written, out)
-    found = open_source(name, **written.options).keys()
+    try:
+        found = open_source(name, **written.options).keys()
+    except VestigeError:
+        remove(out)
+        raise
     expected = (key for key in origin.source.keys() if not changes.drops(key))
     count, same = 0, True
     for key, own in zip_longest(expected, found):
