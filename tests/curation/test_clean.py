@@ -110,6 +110,10 @@ def test_scores_of_samples_that_are_not_in_the_data_are_counted(data, tmp_path, 
     table = written_scores(tmp_path / "s.parquet", [*KEYS[:2], "heldout:0.png", "0.png~copy1"])
     summary = cleaned(capsys, table, data, tmp_path / "n.csv", "--top", 1)
     assert summary["counts"]["scores_of_no_sample"] == 2
+    own = pq.read_table(table)
+    pq.write_table(own.set_column(1, "group", [["a", "b", "c", "b"]]), table)
+    summary = cleaned(capsys, table, data, tmp_path / "m.csv", "--top", 1, "--whole-groups")
+    assert summary["counts"]["chosen"] == 1
     assert left(tmp_path / "n.csv") == [key for key in KEYS if key != "1.png"]
 
 

@@ -117,6 +117,26 @@ def test_all_rows_of_a_key_go(tmp_path):
     assert (tmp_path / "new.csv").read_text() == "filepath,title\nb.png,two\n"
 
 
+def test_new_captions_go_to_the_rows_of_a_sample_in_turn(tmp_path):
+    (tmp_path / "t.csv").write_text("filepath,title\na.png,one\nb.png,two\na.png,three\nb.png,four\n")
+    rows = [
+        {"key": "a.png", "captions": ["new", "newer", "newest"], "provenance": "by hand", "reason": None},
+        {"key": "b.png", "captions": ["only"], "provenance": "by hand", "reason": None},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "c.parquet")
+    scored = written_scores(tmp_path / "s.parquet", ["b.png", "a.png"])
+    config = CleanConfig(
+        scored,
+        tmp_path / "new.csv",
+        top=2,
+        recaption=tmp_path / "c.parquet",
+        data=f"csv:{tmp_path / 't.csv'}",
+        options={"repeated_keys": "merge"},
+    )
+    clean(config)
+    assert (tmp_path / "new.csv").read_text() == "filepath,title\na.png,new\nb.png,only\na.png,newer\n"
+
+
 def test_members_of_archives_keep_their_bytes(tmp_path):
     data, _ = LAYOUTS["webdataset-gnu"].write(tmp_path / "data")
     options = {"missing_captions": "keep"}
