@@ -169,7 +169,7 @@ def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:
 
 def _check_heldout(catalogue: Catalogue, design: Design, modalities: Sequence[Modality]) -> None:
     """Refuse before training what cannot be scored after it: alignments are taken against the held-out samples."""
-    external: NDArray[np.bool_] = ~design.member.any(axis=0)
+    external = np.asarray(design.member.sum(axis=0) == 0)
     # Without external samples, what a model did not see is held out from it (`vestige.unseen`).
     sets = external[None] if external.any() else ~design.member
     for modality in modalities:

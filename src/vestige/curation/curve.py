@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from vestige.config import RunConfig, anchored, load_config, to_yaml
@@ -162,8 +161,8 @@ def _design(design: Design, scores: pa.Table, point: Point, run: RunConfig) -> D
     if not point.removed:
         return design
     seen = dict(zip(design.keys, design.member[0].tolist(), strict=True))
-    mask = pa.array([seen[key] for key in scores["key"].to_pylist()])
-    among = scores.filter(pc.and_(mask, pc.is_valid(scores[MEMORIZATION])))
+    rows = zip(scores["key"].to_pylist(), scores[MEMORIZATION].to_pylist(), strict=True)
+    among = scores.filter(pa.array([seen[key] and score is not None for key, score in rows]))
     ranking = rank(among, point.ranking, seed=run.seed + point.seed if point.ranking == RANDOM else 0)
     if point.removed > len(ranking):
         raise VestigeError(
