@@ -18,7 +18,7 @@ from vestige.metrics import (
     memorization,
     null_p_values,
 )
-from vestige.scores import score_table
+from vestige.scores import mixed_p_and_q_values, score_table
 from vestige.scoring import score_embeddings
 
 N, D, V = 90, 8, 3
@@ -253,3 +253,32 @@ def test_the_null_may_take_in_the_shared_samples(design, tensors):
     rows = np.flatnonzero(roles == Role.CANDIDATE)
     found = [table["p_value"][int(row)].as_py() for row in rows]
     np.testing.assert_allclose(found, null_p_values(score[rows], null), atol=1e-9)
+
+
+def test_p_values_of_samples_that_some_of_many_models_saw():
+    n, models = 3000, 6
+    rng = np.random.default_rng(0)
+    design = designs.halves(
+        [f"{i}" for i in range(n)], [f"{i}" for i in range(n)], pairs=models // 2, external=1000, seed=0
+    )
+    member, roles = torch.from_numpy(design.member), np.array([str(role) for role in design.roles()], dtype=object)
+    # How hard a sample is differs much more than how well a model does on it by chance.
+    noise = torch.from_numpy(rng.normal(size=(models, n)) * 0.1 + rng.normal(size=n))
+    p, q = mixed_p_and_q_values(noise, member, roles, 0)
+    mixed = torch.from_numpy(roles == "mixed")
+    assert bool(p[~mixed].isnan().all())
+    assert float((p[mixed] <= 0.05).double().mean()) == pytest.approx(0.05, abs=0.02)
+    assert float(p[mixed].mean()) == pytest.approx(0.5, abs=0.03)
+    assert int((q[mixed] <= 0.05).sum()) == 0
+    remembered = torch.from_numpy(rng.random(n) < 0.1) & mixed
+    p, q = mixed_p_and_q_values(noise + 0.6 * (member & remembered), member, roles, 0)
+    called = q <= 0.1
+    assert float(called[remembered].double().mean()) > 0.9
+    assert float((called & ~remembered).sum() / called.sum()) < 0.15
+
+
+def test_too_few_external_samples_give_no_p_values():
+    design = designs.halves([f"{i}" for i in range(60)], [f"{i}" for i in range(60)], pairs=2, external=19, seed=0)
+    roles = np.array([str(role) for role in design.roles()], dtype=object)
+    p, q = mixed_p_and_q_values(torch.randn(4, 60), torch.from_numpy(design.member), roles, 0)
+    assert bool(p.isnan().all() and q.isnan().all())

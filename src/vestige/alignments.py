@@ -4,7 +4,7 @@ Nothing here is of size N x H: a shard of embeddings is read, turned into a few 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
@@ -31,19 +31,22 @@ Shard = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Heldout:
-    """The held-out set H: samples that no model saw.
+    """The held-out set H: samples that no model saw, or that one model did not.
 
     Attributes:
         keys: key of every row.
         shards: by model, the tensors of these samples.
+        own: by model, the keys of its rows, where every model has a set of its own (`vestige.unseen`); `keys` is empty
+            then.
     """
 
     keys: Sequence[str]
     shards: Mapping[str, Shard]
+    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def index(self, keys: Sequence[str]) -> Tensor:
+    def index(self, keys: Sequence[str], model: str) -> Tensor:
         """For every key its row in H, or -1: a sample of H is not compared with itself."""
-        row = {key: position for position, key in enumerate(self.keys)}
+        row = {key: position for position, key in enumerate(self.own.get(model, self.keys))}
         return torch.tensor([row.get(key, -1) for key in keys], dtype=torch.long)
 
 
@@ -272,14 +275,15 @@ def align(
     errors: dict[str, list[Tensor]] = {}
     held = [heldout.shards.get(model, {}) for model in design.models]
     error_of = {
-        name: metric.heldout_error(held) for name, metric in metrics.items() if metric.heldout_error is not None
+        name: metric.heldout_error(held) if not heldout.own else _apart(metric.heldout_error, held)
+        for name, metric in metrics.items()
+        if metric.heldout_error is not None
     }
     for number, keys in enumerate(first):
         if not keys:
             continue
-        index = heldout.index(keys)
         parts = [
-            Part(model, keys, stores[model].shard(number), own, index)
+            Part(model, keys, stores[model].shard(number), own, heldout.index(keys, model))
             for model, own in zip(design.models, held, strict=True)
         ]
         weights = _weights(member[:, [position[key] for key in keys]])
@@ -294,6 +298,20 @@ def align(
         columns={name: torch.cat(parts, dim=1) for name, parts in columns.items()},
         heldout_errors={name: torch.cat(parts) for name, parts in errors.items()},
     )
+
+
+def _apart(error: Callable[[Sequence[Shard]], HeldoutError], held: Sequence[Shard]) -> HeldoutError:
+    """The error of a score whose models have a set each: their errors are independent, their squares add up."""
+    of_model = [error([own]) for own in held]
+
+    def joined(parts: Sequence[Part], weights: Tensor) -> Tensor:
+        each = [
+            own([part], weights[place : place + 1])
+            for place, (own, part) in enumerate(zip(of_model, parts, strict=True))
+        ]
+        return torch.stack(each).square().sum(0).sqrt()
+
+    return joined
 
 
 def _weights(member: Tensor) -> Tensor:

@@ -47,9 +47,12 @@ DATA_FILES = ("objects", "synonyms")
 class DesignConfig:
     """Which model sees which samples. Sizes below 1 are shares of the data, others are numbers of samples."""
 
-    name: Literal["roles", "halves", "subsets", "disjoint"] = "roles"
+    name: Literal["roles", "halves", "subsets", "disjoint", "file"] = "roles"
     """roles: f sees shared and candidate samples, g shared and independent ones; halves: complementary halves;
-    subsets: random subsets; disjoint: two disjoint sets."""
+    subsets: random subsets; disjoint: two disjoint sets; file: as a file says."""
+    file: str | None = None
+    """file: a membership.parquet; samples that it does not name are left out, and faults that were planted there
+    (planted.parquet, copies.parquet beside it) are planted again."""
     candidates: float = 0.1
     """roles: samples that f alone sees, and as many that g alone sees; disjoint: size of each set."""
     external: float = 0.1
@@ -99,6 +102,8 @@ class RunConfig:
     metrics: tuple[str, ...] = ()
     """What to score: clipmem, multimem, sslmem. The first is the one the report is about; when empty, clipmem for
     pictures and texts, multimem for other modalities."""
+    start: str | None = None
+    """A folder of models (`models` of a run) whose weights the models of the same names begin with."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
     seed: int = 0
@@ -151,7 +156,11 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     files["extra_captions"] = tuple(absolute(path) for path in data.extra_captions)
     data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)
     model = absolute(config.model) if config.model.endswith(".json") else config.model
-    return dataclasses.replace(config, model=model, data=data)
+    start = None if config.start is None else absolute(config.start)
+    design = config.design
+    if design.file is not None:
+        design = dataclasses.replace(design, file=absolute(design.file))
+    return dataclasses.replace(config, model=model, data=data, design=design, start=start)
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:

@@ -6,8 +6,8 @@ the experiment. Membership is decided per group, never per sample, and stored wi
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -128,6 +128,17 @@ class Design:
             rest = np.setdiff1d(own, reference[block])
             slots[model, np.flatnonzero(~shared)[: len(rest)]] = rest
         return slots
+
+    def without(self, keys: Collection[str]) -> "Design":
+        """The same design on fewer samples: who sees what is left does not change."""
+        left = np.array([key not in keys for key in self.keys], np.bool_)
+        rest = np.flatnonzero(left).tolist()
+        return replace(
+            self,
+            keys=tuple(self.keys[sample] for sample in rest),
+            groups=tuple(self.groups[sample] for sample in rest),
+            member=self.member[:, left],
+        )
 
     def save(self, path: Path) -> None:
         """Write the membership as Parquet: key, group, role and a column `in_<model>` for every model."""

@@ -97,6 +97,8 @@ def prepare(source: Source, config: RunConfig, blueprint: Blueprint, directory: 
     source = copies.apply(source)
     catalogue = _catalogue(source, config, blueprint, directory)
     design = _design(catalogue, config, directory / "membership.parquet")
+    if config.design.name == "file":
+        catalogue = catalogue.of(design.keys)
     _check_heldout(catalogue, design, blueprint.modalities)
     exchanged = _exchanged(catalogue, design, copies, config, blueprint.modalities, directory / "planted.parquet")
     captions = [exchanged.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
@@ -167,9 +169,11 @@ def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:
 
 def _check_heldout(catalogue: Catalogue, design: Design, modalities: Sequence[Modality]) -> None:
     """Refuse before training what cannot be scored after it: alignments are taken against the held-out samples."""
-    external = np.array([role == Role.EXTERNAL for role in design.roles()], np.bool_)
+    external = np.asarray(design.member.sum(axis=0) == 0)
+    # Without external samples, what a model did not see is held out from it (`vestige.unseen`).
+    sets = external[None] if external.any() else ~design.member
     for modality in modalities:
-        if not (_having(catalogue, modality) & external).any():
+        if not (_having(catalogue, modality) & sets).any(axis=1).all():
             raise VestigeError(
                 f"no held-out sample has {modality}: raise design.external, or leave {modality} out of --modalities"
             )
@@ -179,9 +183,14 @@ def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
     if path.exists():
         return Design.load(path)
     design = _filled(catalogue, config)
-    if not any(role == Role.EXTERNAL for role in design.roles()):
-        raise VestigeError(
-            "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
+    if design.member.any(axis=0).all():
+        if design.member.all(axis=0).any():
+            raise VestigeError(
+                "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
+            )
+        say(
+            "no external samples: what a model did not see is its held-out set, every sample can get a score, and there"
+            " are no p-values"
         )
     design.save(path)
     return design
@@ -197,6 +206,26 @@ def _filled(catalogue: Catalogue, config: RunConfig) -> Design:
             if less == most - 1:
                 raise
     raise AssertionError("a group has a sample")
+
+
+def _design_of_file(catalogue: Catalogue, name: str | None) -> Design:
+    """The design that a file holds, if its samples are among those of the data.
+
+    Raises:
+        VestigeError: no such file, not the membership of a design, or one of other samples.
+    """
+    if name is None or not Path(name).is_file():
+        raise VestigeError(
+            f"design.file: {'none is named' if name is None else f'no file {name}'}: name a membership.parquet"
+        )
+    design, there = Design.load(Path(name)), set(catalogue.keys)
+    absent = [key for key in design.keys if key not in there]
+    if absent:
+        raise VestigeError(
+            f"{name}: {len(absent)} of its {len(design.keys)} samples are not in the data, the first is {absent[0]!r}:"
+            " is it of these data?"
+        )
+    return design
 
 
 def _drawn_design(catalogue: Catalogue, config: RunConfig, less: int) -> Design:
@@ -215,12 +244,22 @@ def _drawn_design(catalogue: Catalogue, config: RunConfig, less: int) -> Design:
             return designs.subsets(
                 keys, groups, models=setting.models, share=setting.share, external=external, seed=seed
             )
+        case "file":
+            return _design_of_file(catalogue, setting.file)
         case "disjoint":
             return designs.disjoint(keys, groups, size=size(setting.candidates), seed=seed)
 
 
+def _taken_over(config: RunConfig, path: Path) -> None:
+    """Take over the faults that lie beside the file of the design."""
+    given = None if config.design.file is None else Path(config.design.file).with_name(path.name)
+    if given is not None and given.exists() and not path.exists():
+        Planted.load(given).save(path)
+
+
 def _copies(source: Source, config: RunConfig, path: Path) -> Planted:
     """Samples that are there twice; drawn among all, before anything is divided."""
+    _taken_over(config, path)
     if path.exists():
         return Planted.load(path)
     counts = {near: getattr(config.plant, name) for name, near in (("copies", False), ("near_copies", True))}
@@ -262,6 +301,7 @@ def _exchanged(
     Those designs score every sample that some model saw. No sample has two faults: copies, and what was copied, are
     left as they are.
     """
+    _taken_over(config, path)
     if path.exists():
         return Planted.load(path)
     chosen = {Role.CANDIDATE} if design.name == "roles" else set(Role) - {Role.EXTERNAL}
@@ -325,7 +365,12 @@ def _examples(
     for modality in kinds:
         origin = np.arange(len(catalogue))
         for fault in exchanged.faults:
-            if fault.kind in MEDIA and fault.kind == str(modality) and fault.donor is not None:
+            if fault.kind in MEDIA and fault.kind == str(modality) and fault.donor is not None and fault.key in row:
+                if fault.donor not in row:
+                    raise VestigeError(
+                        f"design.file: {fault.donor!r} lends its {modality} to {fault.key!r} and is not in the file:"
+                        " leave out both, or neither"
+                    )
                 origin[row[fault.key]] = row[fault.donor]
         canvases[modality] = Redirected(canvases[modality], origin)
         sizes[modality] = sizes[modality][origin]

@@ -26,7 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vestige.alignments import align, heldout_rows, metrics_named
+from vestige.alignments import align, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
@@ -48,6 +48,7 @@ from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
 from vestige.training.team import Team, launched
+from vestige.unseen import heldout_of
 
 # Up to so many samples, looking at neighbours takes little beside training.
 QUICKLY_COMPARED = 100_000
@@ -153,13 +154,18 @@ class OpenRun:
         config: its configuration.
         design: who saw what.
         encoders: its models by name.
-        samples: the samples as they were trained on, planted captions and all.
+        material: what they were trained on, planted captions and all.
     """
 
     config: RunConfig
     design: Design
     encoders: Mapping[str, CanvasEncoder]
-    samples: DecodedSource
+    material: Material
+
+    @property
+    def samples(self) -> DecodedSource:
+        """The samples as they were trained on."""
+        return self.material.samples
 
 
 def open_run(directory: Path) -> OpenRun:
@@ -177,7 +183,7 @@ def open_run(directory: Path) -> OpenRun:
     encoders = _encoders(design, config, directory)
     modalities = next(iter(encoders.values())).modalities
     material = prepare(open_data(config.data), config, Blueprint(architecture(config.model), modalities), directory)
-    return OpenRun(config, design, encoders, material.samples)
+    return OpenRun(config, design, encoders, material)
 
 
 def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, CanvasEncoder]:
@@ -214,7 +220,7 @@ def _score(
 ) -> pa.Table:
     if path.exists():
         return read_table(path)
-    alignments = align(stores, heldout_rows(stores, material.external()), material.design, metrics_named(metrics))
+    alignments = align(stores, heldout_of(stores, material.design), material.design, metrics_named(metrics))
     scores = score_table(material.design, alignments, null=config.null)
     if len(scores) <= QUICKLY_COMPARED:
         scores = with_suspicion(scores, stores, material.design)
@@ -242,9 +248,11 @@ def _summarise(
     if path.exists():
         return read_json(path)
     texts = dict(zip(material.catalogue.keys, material.catalogue.captions, strict=True))
-    heldout = heldout_rows(stores, material.external())
+    heldout = heldout_of(stores, material.design)
     summary = summarise(scores, material.design.models) | {
-        "retrieval": held_out_retrieval(heldout, [next(iter(texts[key]), "") for key in heldout.keys]),
+        "retrieval": None
+        if heldout.own
+        else held_out_retrieval(heldout, [next(iter(texts[key]), "") for key in heldout.keys]),
         "model": config.model,
         "data": config.data.source,
         "skipped": len(material.catalogue.skipped),

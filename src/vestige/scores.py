@@ -15,6 +15,8 @@ from vestige.metrics import Contrast, benjamini_hochberg, memorization, null_p_v
 # Fewer null scores than this cannot give a p-value below 0.05 after a look at more than one sample.
 LEAST_NULL = 20
 NULL = (str(Role.EXTERNAL),)
+STREAM = int.from_bytes(b"null", "little")
+"""What leads these draws apart from others of the same seed."""
 
 
 def score_table(design: Design, alignments: Alignments, *, null: Sequence[str] = NULL) -> pa.Table:
@@ -51,7 +53,11 @@ def score_table(design: Design, alignments: Alignments, *, null: Sequence[str] =
             table[f"{name}_heldout_se"] = alignments.heldout_errors[name][order]
         if first is None:
             first = own
-            table |= _primary(design, own, contrast, p_and_q_values(score, roles, null))
+            pair = len(own) == 2
+            found = (
+                p_and_q_values(score, roles, null) if pair else mixed_p_and_q_values(own, member, roles, design.seed)
+            )
+            table |= _primary(design, own, contrast, found)
     arrays = {name: _array(column) for name, column in table.items()}
     return pa.table({name: arrays[name] for name in _order(arrays)})
 
@@ -96,6 +102,36 @@ def p_and_q_values(score: Tensor, roles: np.ndarray, null: Sequence[str] = NULL)
         if rows.any():
             p[rows] = null_p_values(score[rows], chance, alternative=alternative)
             q[rows] = benjamini_hochberg(p[rows])
+    return p, q
+
+
+def mixed_p_and_q_values(alignment: Tensor, member: Tensor, roles: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+    """p-values of samples that some of more than two models saw, and q-values of them all together.
+
+    An external sample has no contrast of its own. Given the membership of a scored sample, drawn at random, it has one
+    in which nothing was seen: the score of a sample that no model memorized, over as many models on both sides.
+
+    Args:
+        alignment: [M, N].
+        member: bool [M, N].
+        roles: the role of every sample, [N].
+        seed: of the draw.
+
+    Returns:
+        (p, q), [N] each; NaN where the role is not `mixed`, and for all with fewer than `LEAST_NULL` external samples.
+    """
+    score = memorization(alignment, member).score
+    p, q = torch.full_like(score, torch.nan), torch.full_like(score, torch.nan)
+    mixed, external = (np.flatnonzero(roles == role) for role in (Role.MIXED, Role.EXTERNAL))
+    if len(external) < LEAST_NULL or not len(mixed):
+        return p, q
+    lent = torch.from_numpy(np.random.Generator(np.random.Philox([seed, STREAM])).choice(mixed, len(external)))
+    chance = memorization(alignment[:, torch.from_numpy(external)], member[:, lent]).score
+    chance = chance[~chance.isnan()]
+    if len(chance) >= LEAST_NULL:
+        rows = torch.from_numpy(mixed)
+        p[rows] = null_p_values(score[rows], chance)
+        q[rows] = benjamini_hochberg(p[rows])
     return p, q
 
 

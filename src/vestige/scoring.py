@@ -27,6 +27,7 @@ from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, ro
 from vestige.samples import Sample
 from vestige.scores import NULL, score_table
 from vestige.units import unit_table, units_of_samples
+from vestige.unseen import heldout_of
 
 HELD_OUT = "heldout:"
 """What leads the keys of held-out samples in a table: a key may stand in both collections for different samples."""
@@ -185,13 +186,14 @@ def score_embeddings(
         name: JoinedEmbeddings((own, ""), *(() if heldout is None else ((heldout[name], HELD_OUT),)))
         for name, own in data.items()
     }
-    external = [key for key, role in zip(design.keys, design.roles(), strict=True) if role == Role.EXTERNAL]
     contrasted = [name for name in metrics if name in METRICS]
     chosen = metrics_named(contrasted) if contrasted else {}
     if test is not None:
         chosen |= {DEJAVU: test.metric()}
     needed = any(metric.needs_heldout for metric in chosen.values())
-    rows = heldout_rows(joined, away or external) if needed else Heldout((), {})
+    rows = Heldout((), {})
+    if needed:
+        rows = heldout_rows(joined, away) if away or membership is None else heldout_of(joined, design)
     alignments = align(joined, rows, design, {name: chosen[name] for name in metrics if name in chosen})
     scored = {name: own for name, own in alignments.columns.items() if name not in RECOVERY_PARTS}
     table = score_table(design, replace(alignments, columns=scored), null=null)

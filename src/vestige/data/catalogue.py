@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,27 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def of(self, keys: Sequence[str]) -> "Catalogue":
+        """Some of the samples, in this order.
+
+        Raises:
+            KeyError: there is no such sample.
+        """
+        place = {key: at for at, key in enumerate(self.keys)}
+        chosen = [place[key] for key in keys]
+        return replace(
+            self,
+            keys=tuple(keys),
+            groups=tuple(self.groups[at] for at in chosen),
+            captions=tuple(self.captions[at] for at in chosen),
+            sizes={modality: sizes[chosen] for modality, sizes in self.sizes.items()},
+            contents={
+                modality: {new: own[at] for new, at in enumerate(chosen) if at in own}
+                for modality, own in self.contents.items()
+            },
+            rows=self.rows[chosen],
+        )
 
 
 def kept_bytes(source: Source, kinds: Mapping[Modality, CanvasKind]) -> int:

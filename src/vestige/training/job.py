@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.filesize import decimal
 from torch import nn
 
@@ -17,7 +16,7 @@ from vestige.models import openclip
 from vestige.models.blueprint import Blueprint
 from vestige.progress import say
 from vestige.training.batches import batch_count
-from vestige.training.loop import estimate, train_block
+from vestige.training.loop import Estimate, duration, estimate, train_block
 from vestige.training.objectives import Captioning, Contrastive, Objective, PairwiseContrastive, Sigmoid
 from vestige.training.team import Team
 
@@ -55,7 +54,7 @@ def train_design(
     batches = batch_count(slots, config.training.batch_size)
     say(
         f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
-        f" about {_duration(cost.seconds)}, {decimal(cost.memory)} of memory"
+        f" about {duration(cost.seconds)}, {decimal(cost.memory)} of memory"
     )
     for block in sorted(set(design.blocks)):
         rows = [model for model, own in enumerate(design.blocks) if own == block]
@@ -63,6 +62,9 @@ def train_design(
         if all(folders[name].exists() for name in names):
             continue
         models = {name: blueprint.build(config.seed + block) for name in names}
+        if config.start is not None:
+            for name, model in models.items():
+                blueprint.begin(model, Path(config.start) / name)
         checkpoints = directory / "checkpoints" / f"block-{block}"
         train_block(
             models,
@@ -77,6 +79,13 @@ def train_design(
         )
         team.first(partial(_keep, models, blueprint, folders, checkpoints))
     team.first(partial(remove, directory / "checkpoints"))
+
+
+def cost_of(material: Material, config: RunConfig, blueprint: Blueprint) -> Estimate:
+    """What training the models of a design takes, from a few steps of one."""
+    models, slots = len(material.design.models), material.design.slots()
+    model = blueprint.build(config.seed)
+    return estimate(model, models, slots, material.examples, objective_of(blueprint), config.training)
 
 
 def objective_of(blueprint: Blueprint) -> Objective:
@@ -105,10 +114,3 @@ def _warn_of_long_captions(
     if cut:
         total = sum(map(len, captions))
         say(f"{cut} of {total} captions are longer than the {context} tokens the model reads: the rest is cut off")
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 2:
-        return f"{hours:.1f} h"
-    return f"{minutes:.1f} min" if minutes >= 2 else f"{np.ceil(seconds):.0f} s"

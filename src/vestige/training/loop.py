@@ -148,6 +148,14 @@ def estimate(
     return Estimate(step * models * config.epochs * batch_count(slots, config.batch_size), memory)
 
 
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as one says it."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 2:
+        return f"{hours:.1f} h"
+    return f"{minutes:.1f} min" if minutes >= 2 else f"{np.ceil(seconds):.0f} s"
+
+
 def peak_memory() -> int:
     """The most memory this process has held, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -14,6 +14,10 @@ vestige score RUN --metric clipmem,multimem,sslmem,unitmem""",
 vestige embed RUN --data SOURCE --out DIR""",
     "evaluate": """what the models of a run, or checkpoints, are still good for: probe, zero-shot, retrieval:
 vestige evaluate RUN --on fashion-mnist,emoji-google""",
+    "clean": """write the data without the samples that are memorized, in their own format:
+vestige clean RUN --top 100 --out PATH""",
+    "curve": """train a run's models again without the top of a ranking, and measure what that does:
+vestige curve RUN --removed 0,50,100 --by memorization,align_out,random""",
     "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",
     "caption": """write more captions for data that have one each:
 vestige caption DATA --with wordnet --count 4 --out captions.parquet""",

@@ -94,6 +94,9 @@ class CaptionTsv:
         naming: what pictures are named after: "number" of the row (img2dataset), "md5", "crc32" or "basename" of the
             address; for YFCC also "photo" and "digest". The one that finds most when not given.
         subset: for YFCC, a table `line<TAB>photo<TAB>hash` of the photos to take, as OpenAI published it.
+
+    Attributes:
+        pictures: the folder with the pictures.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class CaptionTsv:
     ) -> None:
         self._name = f"tsv:{path}"
         self._file, self._table = self._opened(path)
-        folder = Path(pictures) if pictures else self._file.path.parent
+        self.pictures = folder = Path(pictures) if pictures else self._file.path.parent
         if not folder.is_dir():
             raise self._error(f"pictures: no folder {folder}")
         if naming is not None and naming not in self._table.namings:
@@ -120,6 +123,29 @@ class CaptionTsv:
             )
         self._order = np.argsort(self._ids)
         self._check_sidecars()
+
+    @property
+    def path(self) -> Path:
+        """The table."""
+        return self._file.path
+
+    @property
+    def headed(self) -> bool:
+        """Whether its first line is a header."""
+        return self._file.line == 1
+
+    @property
+    def layout(self) -> Table:
+        return self._table
+
+    @property
+    def naming(self) -> str:
+        return self._naming
+
+    def key_of(self, row: int, fields: Sequence[str]) -> str:
+        """The key of a row by its number, from 0, and its fields."""
+        photo = self._table.photo
+        return self._key(row if photo is None else int(fields[photo]))
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -20,16 +20,19 @@ class Coco:
     Args:
         path: the folder that holds `annotations`.
         split: one split, or several joined by commas; all whose pictures are there when not given.
+
+    Attributes:
+        splits: those that are read.
     """
 
     def __init__(self, path: Path, split: str | None = None) -> None:
-        self._name = f"coco:{path}"
+        self._name, self._path = f"coco:{path}", path
         self._pictures: dict[str, Path] = {}
         self._captions: dict[str, tuple[str, ...]] = {}
         self._objects: dict[str, tuple[str, ...]] = {}
         self._skipped: list[tuple[str, str]] = []
         annotations, found = self._splits(path)
-        asked = [name.strip() for name in split.split(",")] if split else _with_pictures(path, found)
+        self.splits = asked = [name.strip() for name in split.split(",")] if split else _with_pictures(path, found)
         for name in asked:
             if name not in found:
                 raise self._error(f"no {CAPTIONS}{name}.json in {annotations.name}; splits there: {', '.join(found)}")
@@ -41,6 +44,15 @@ class Coco:
             self._read(path, annotations, name)
         if not self._pictures:
             raise self._error(_none(self._skipped))
+
+    @property
+    def pictures(self) -> Mapping[str, Path]:
+        """The picture of every sample, by key."""
+        return self._pictures
+
+    def folders(self, split: str) -> Sequence[Path]:
+        """Where the pictures of a split lie."""
+        return _folders(self._path, split)
 
     def __len__(self) -> int:
         return len(self._pictures)

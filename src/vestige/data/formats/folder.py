@@ -66,6 +66,11 @@ class CaptionFolder:
     def keys(self) -> Sequence[str]:
         return self._keys
 
+    def files(self, key: str) -> Mapping[str, Path]:
+        """The files of a sample, by their ending in lower case."""
+        own = self._files[key]
+        return own.texts | {path.suffix.removeprefix(".").lower(): path for path in own.media.values()}
+
     def skipped(self) -> Sequence[tuple[str, str]]:
         """(path, reason) of files that are no part of a sample, and keys of samples without a caption."""
         return tuple(self._skipped)

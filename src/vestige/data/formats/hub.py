@@ -77,6 +77,7 @@ class HuggingFace:
         self._data, self._roots = data, own_folders(path)
         self._read = {option: reader(data.features, column) for option, column in self._texts.items() if column}
         self._skipped: list[tuple[str, str]] = []
+        self._key_column: str | None = None
         self._index(choose(f"{self._name}: key", key, (), columns), keep=missing_captions == "keep")
 
     def __len__(self) -> int:
@@ -84,6 +85,29 @@ class HuggingFace:
 
     def keys(self) -> Sequence[str]:
         return self._keys
+
+    @property
+    def captions(self) -> str | None:
+        """The column with the captions."""
+        return self._texts["caption"]
+
+    def key_of_rows(self, data: Any) -> Iterator[str | None]:
+        """The key of every row of the data set, opened anew; None where it has none."""
+        if self._key_column is None:
+            yield from map(str, range(len(data)))
+            return
+        keys = data.select_columns([self._key_column])
+        for start in range(0, len(keys), CHUNK):
+            for value in keys[start : start + CHUNK][self._key_column]:
+                try:
+                    yield text_of(value, self._key_column)
+                except Unusable:
+                    yield None
+
+    @property
+    def numbered(self) -> bool:
+        """Whether keys are numbers of rows."""
+        return self._key_column is None
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         """(row, reason) of the rows that cannot become a sample."""
@@ -166,6 +190,7 @@ class HuggingFace:
 
         rows = np.flatnonzero(usable)
         if candidates and len(chunks):
+            self._key_column = candidates[0]
             mask = pa.array(usable)
             kept = KeyIndex([pa.concat_arrays(chunks).filter(mask)])
             repeated: list[int] = kept.repeated().tolist()
@@ -182,4 +207,5 @@ class HuggingFace:
                         self._skipped.append((f"row {rows[position]}", reason))
                 texts = [kept[position] for position in np.flatnonzero(first).tolist()]
                 return KeyIndex([pa.array(texts, pa.large_string())]), rows[first]
+        self._key_column = None
         return KeyIndex([pa.array([str(row) for row in rows.tolist()], pa.large_string())]), rows

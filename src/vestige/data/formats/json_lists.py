@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vestige.errors import VestigeError
 
@@ -24,6 +24,30 @@ def elements(path: Path, name: str) -> Iterator[tuple[str, Any]]:
 
     Raises:
         VestigeError: not UTF-8, no JSON, cut short, or not an object.
+    """
+    yield from ((part.member, part.value) for part in parts(path, name) if part.listed and not part.first)
+
+
+class Part(NamedTuple):
+    """A piece of an object in a file.
+
+    Attributes:
+        member: name of the member.
+        value: a whole member, or an element of one that is a list; None where a list begins.
+        listed: whether the member is a list.
+        first: whether the member begins with it.
+    """
+
+    member: str
+    value: Any
+    listed: bool
+    first: bool
+
+
+def parts(path: Path, name: str) -> Iterator[Part]:
+    """All members of the object in a file, those that are lists element by element.
+
+    Args and refusals are those of `elements`.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -67,16 +91,17 @@ class _Parser:
         self._read, self._decode = read, json.JSONDecoder().raw_decode
         self._text, self._at, self._before, self._ended = "", 0, 0, False
 
-    def members(self) -> Iterator[tuple[str, Any]]:
+    def members(self) -> Iterator[Part]:
         for _ in self._items("{", "}"):
             key = self._value()
             if not isinstance(key, str):
                 raise self._amiss("a name was expected")
             self._take(":")
             if self._next() == "[":
-                yield from ((key, self._value()) for _ in self._items("[", "]"))
+                yield Part(key, None, listed=True, first=True)
+                yield from (Part(key, self._value(), listed=True, first=False) for _ in self._items("[", "]"))
             else:
-                self._value()
+                yield Part(key, self._value(), listed=False, first=True)
         if self._next():
             raise self._amiss("nothing was expected")
 

@@ -71,6 +71,7 @@ class MediaFolder:
             if value not in {"skip", other}:
                 raise VestigeError(f"{self._name}: {option} is 'skip' or {other!r}, not {value!r}")
         self._skipped: list[tuple[str, str]] = []
+        self._caption_column: str | None = None
         files = walk_files(path, follow=links == "follow", skipped=self._skipped)
         records = self._records(files)
         if not records:
@@ -86,6 +87,15 @@ class MediaFolder:
 
     def keys(self) -> Sequence[str]:
         return tuple(self._kept)
+
+    def files(self, key: str) -> Sequence[Path]:
+        """The media of a sample."""
+        return tuple(self._kept[key].media.values())
+
+    @property
+    def captions(self) -> str | None:
+        """The column of the captions that every metadata file has; None where there is none."""
+        return self._caption_column
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         """(key or place, reason) of files and rows that are no samples."""
@@ -139,6 +149,7 @@ class MediaFolder:
             place = f"{name} row {number}"
             if columns is None:
                 columns = self._columns(name, list(row))
+                self._caption_column = self._caption_column or columns["caption"]
             try:
                 self._take(row, columns, folder, files, records)
             except Unusable as error:
@@ -163,13 +174,9 @@ class MediaFolder:
         files: Mapping[str, Path],
         records: dict[str, _Record],
     ) -> None:
-        named = [column for column in row if column == "file_name" or column.endswith("_file_name")]
         media: dict[Modality, Path] = {}
         keys = []
-        for column in named:
-            written = text_of(row[column], column)
-            if written is None:
-                continue
+        for written in named_files(row):
             key = _below(folder, written)
             modality = MODALITIES.get(key.rpartition(".")[2].lower(), self._modality)
             if key not in files:
@@ -220,6 +227,24 @@ class MediaFolder:
                     yield number, parse_object(line, "the line")
                 except Unusable as error:
                     self._skipped.append((f"{name} row {number}", str(error)))
+
+
+def named_files(row: Mapping[str, object]) -> list[str]:
+    """The files that a row of metadata names, the sample's own first.
+
+    Raises:
+        Unusable: a name that is no text.
+    """
+    columns = [column for column in row if column == "file_name" or column.endswith("_file_name")]
+    return [name for column in columns if (name := text_of(row[column], column)) is not None]
+
+
+def key_of(row: Mapping[str, object], folder: str) -> str | None:
+    """The key of the sample that a row of metadata in a folder tells of; None where it tells of none."""
+    try:
+        return next((_below(folder, name) for name in named_files(row)), None)
+    except Unusable:
+        return None
 
 
 ImageFolder = partial(MediaFolder, Modality.IMAGE, "imagefolder")

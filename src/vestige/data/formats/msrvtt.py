@@ -31,6 +31,11 @@ class MsrVtt:
     Args:
         path: the folder.
         split: `train`, `validate` or `test`, or several joined by commas; all when not given.
+
+    Attributes:
+        films: by the name of the clip.
+        annotations: the files that are read.
+        category_file: names of the categories, where the copy has them.
     """
 
     def __init__(self, path: Path, split: str | None = None) -> None:
@@ -45,9 +50,11 @@ class MsrVtt:
         if not films:
             raise self._error(f"no films in it or the folders in it (looked for {' '.join(sorted(FILMS))})")
         self._categories = self._read_categories(path)
+        self.films: Mapping[str, Path] = films
+        self.annotations = tuple(self._annotations(path))
         self._samples: dict[str, Sample] = {}
         self._skipped: list[tuple[str, str]] = []
-        for file in self._annotations(path):
+        for file in self.annotations:
             self._read(file, films, splits)
         if not self._samples:
             raise self._error(f"none of {len(self._skipped)} clips can be used{_first(self._skipped)}")
@@ -76,7 +83,8 @@ class MsrVtt:
 
     def _read_categories(self, path: Path) -> Mapping[int, str]:
         """Category names by number: lines of `name<TAB>number`."""
-        file = next(iter(sorted(_below(path, "category.txt"))), None)
+        self.category_file: Path | None = next(iter(sorted(_below(path, "category.txt"))), None)
+        file = self.category_file
         if file is None:
             return dict(enumerate(CATEGORIES))
         names: dict[int, str] = {}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vestige.data.formats.keyindex import KeyIndex
-from vestige.data.formats.parquet_columns import choose_columns
+from vestige.data.formats.parquet_columns import Columns, choose_columns
 from vestige.errors import VestigeError
 from vestige.samples import Media, Sample
 
@@ -74,6 +74,15 @@ class ParquetTable:
             raise self._error(f"no rows with a caption in {len(self._files)} files")
         self._places = np.concatenate(places).astype(np.int32)
         self._refuse_repeats()
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return tuple(self._files)
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns hold what."""
+        return self._columns
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -5,6 +5,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
@@ -22,6 +23,17 @@ CHOICES = {
     "empty_captions": ("error", "skip"),
     "undecodable": ("error", "skip"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """How a table is written, and the places of its columns: of the key, the picture's path and the caption."""
+
+    separator: str
+    encoding: str
+    key: int
+    picture: int
+    caption: int
 
 
 class CaptionTable:
@@ -86,6 +98,10 @@ class CaptionTable:
         self._skip_empty, self._merge = empty_captions == "skip", repeated_keys == "merge"
         self._empty, self._undecodable = array("q"), array("q")
         self._starts, self._index, self._firsts = self._indexed()
+
+    @property
+    def columns(self) -> TableColumns:
+        return TableColumns(self._file.separator, self._file.encoding, self._key, self._picture, self._caption)
 
     def __len__(self) -> int:
         return len(self._firsts)

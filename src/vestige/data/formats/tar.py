@@ -45,12 +45,14 @@ class Member(NamedTuple):
         name: as in the archive; bytes that are not UTF-8 and control characters are escaped with a backslash.
         offset, size: where its bytes lie.
         trouble: why it cannot be used; empty if it can.
+        begin: where its headers start, those of its long name too.
     """
 
     name: str
     offset: int
     size: int
     trouble: str
+    begin: int
 
 
 class NotATar(Exception):
@@ -85,7 +87,7 @@ class Tar:
             NotATar: it is no archive, or a compressed one.
             Damaged: it goes wrong somewhere, after all members before that place.
         """
-        at, extra, window, start = 0, {}, b"", 0
+        at, extra, window, start, begin = 0, {}, b"", 0, None
         while True:
             if not start <= at <= start + len(window) - BLOCK:
                 window, start = os.pread(self._file, WINDOW, at), at
@@ -103,6 +105,7 @@ class Tar:
                 if at == 0:
                     raise NotATar(_instead(header)) from error
                 raise Damaged(f"damaged header at byte {at} ({error}): the rest is not read") from error
+            begin = at if begin is None else begin
             at += BLOCK
             if kind in b"xXLK":
                 if size > LONGEST_RECORD:
@@ -117,10 +120,11 @@ class Tar:
                 if at + size > self._length:
                     raise Damaged(f"ends at byte {self._length} within {name}: the file has been cut short")
                 if not (kind == b"\0" and name.endswith("/")):
-                    yield Member(name, at, size, trouble)
+                    yield Member(name, at, size, trouble, begin)
+                begin = None
             else:
                 # Of a folder, or of the whole archive: a comment.
-                extra = {}
+                extra, begin = {}, None
             at += -(-size // BLOCK) * BLOCK
 
     def _refuse_more(self, end: int) -> None:

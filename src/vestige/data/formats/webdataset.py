@@ -6,7 +6,7 @@ Opening reads the headers and texts of all archives once and keeps where each fi
 read from their place, in any order. Nothing is extracted, so names and links of an archive can do nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonpath
 from pathlib import Path
 
@@ -89,6 +89,27 @@ class WebDataset:
 
     def keys(self) -> Sequence[str]:
         return self._keys
+
+    @property
+    def archives(self) -> Mapping[str, Path]:
+        """The archives in their order, by their path below the folder that all share."""
+        folder = commonpath([path.absolute().parent for path in self._shards])
+        return {path.absolute().relative_to(folder).as_posix(): path for path in self._shards}
+
+    @property
+    def fields(self) -> FactFields:
+        """Where captions and facts stand."""
+        return self._fields
+
+    def keys_of(self, archive: int) -> Mapping[int, str]:
+        """The keys of the samples of an archive, by the place in it of each file that is used."""
+        low, high = np.searchsorted(self._shard, (archive, archive + 1)).tolist()
+        starts = self._starts[low : high + 1].tolist()
+        return {
+            offset: key
+            for key, first, last in zip(self._keys[low:high], starts, starts[1:], strict=False)
+            for offset in self._offsets[first:last].tolist()
+        }
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         """(place, reason) of what the archives hold and cannot become a sample."""

@@ -36,7 +36,7 @@ def with_captions(source: Source, path: Path) -> Source:
     Raises:
         VestigeError: not such a file, a key occurs twice in it, or it has no key of the source.
     """
-    entries = _read(path)
+    entries = read_captions(path)
     matching(str(path), entries, source.keys())
 
     def change(sample: Sample) -> Sample:
@@ -49,7 +49,12 @@ def with_captions(source: Source, path: Path) -> Source:
     return Adapted(source, change)
 
 
-def _read(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
+def read_captions(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
+    """By key, the captions of a file and what made them.
+
+    Raises:
+        VestigeError: not such a file, or a key occurs twice in it.
+    """
     if not path.is_file():
         raise VestigeError(f"{path}: {'not a file' if path.exists() else 'no such file of captions'}")
     try:
