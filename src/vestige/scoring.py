@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from vestige.alignments import METRICS, Alignments, Heldout, align, heldout_rows, metrics_named
+from vestige.alignments import METRICS, Alignments, Heldout, Metric, align, heldout_rows, metrics_named
+from vestige.classification import LABELMEM, LabelTest
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, content_of
 from vestige.designs import Design, Role
@@ -31,7 +32,7 @@ HELD_OUT = "heldout:"
 """What leads the keys of held-out samples in a table: a key may stand in both collections for different samples."""
 
 UNITMEM, DEJAVU = "unitmem", "dejavu"
-ALL_METRICS = (*METRICS, UNITMEM, DEJAVU)
+ALL_METRICS = (*METRICS, LABELMEM, UNITMEM, DEJAVU)
 # Columns of the alignments from which gaps are computed, and which are no score of a sample.
 RECOVERY_PARTS = ("dejavu_correct", "dejavu_predicted", "dejavu_distance")
 
@@ -127,7 +128,12 @@ def score_models(
             plain = replace(config, views=0, captions="first")
             kept = embed(encoders, public, place / "public", plain, seed=seed, label="embedding public")
             test = ObjectRecoveryTest(kept, _objects(public), _objects(data), recovery or RecoveryConfig())
-        result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, test=test)
+        more = {} if test is None else {DEJAVU: test.metric()}
+        if LABELMEM in metrics:
+            more[LABELMEM] = LabelTest.of(
+                encoders, {"": data} | ({} if heldout is None else {HELD_OUT: heldout})
+            ).metric()
+        result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, more=more)
         if UNITMEM in metrics:
             result = _with_units(result, stores, data.keys())
     captions = {sample.key: sample.captions for sample in data.samples(data.keys())}
@@ -147,7 +153,7 @@ def score_embeddings(
     metrics: Sequence[str] = ("clipmem",),
     membership: Design | None = None,
     null: Sequence[str] = NULL,
-    test: ObjectRecoveryTest | None = None,
+    more: Mapping[str, Metric] | None = None,
 ) -> ScoreResult:
     """`score_models`, from embeddings: of the data and of the held-out set, by the name of the model.
 
@@ -157,7 +163,7 @@ def score_embeddings(
         metrics: names among `ALL_METRICS`; `unitmem` has no columns here, its state lies in a store.
         membership: which of the data each model saw, its models in the order of `data`.
         null: the roles whose scores are the null of the p-values.
-        test: for `dejavu`.
+        more: metrics made for these samples, by name: `labelmem`, `dejavu`.
 
     Raises:
         VestigeError: nothing is held out, embeddings of other samples than the membership's, or of other models.
@@ -186,14 +192,13 @@ def score_embeddings(
     external = [key for key, role in zip(design.keys, design.roles(), strict=True) if role == Role.EXTERNAL]
     contrasted = [name for name in metrics if name in METRICS]
     chosen = metrics_named(contrasted) if contrasted else {}
-    if test is not None:
-        chosen |= {DEJAVU: test.metric()}
+    chosen |= more or {}
     needed = any(metric.needs_heldout for metric in chosen.values())
     rows = heldout_rows(joined, away or external) if needed else Heldout((), {})
     alignments = align(joined, rows, design, {name: chosen[name] for name in metrics if name in chosen})
     scored = {name: own for name, own in alignments.columns.items() if name not in RECOVERY_PARTS}
     table = score_table(design, replace(alignments, columns=scored), null=null)
-    return ScoreResult(tuple(scored), table, {}, None if test is None else object_gaps(alignments, design))
+    return ScoreResult(tuple(scored), table, {}, object_gaps(alignments, design) if DEJAVU in chosen else None)
 
 
 def object_gaps(alignments: Alignments, design: Design) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def build(description: Architecture, modalities: Sequence[Modality], *, seed: in
     # Each tower starts from the seed, whatever else is built: models of other modalities share what they share.
     towers: dict[Modality, nn.Module] = {}
     if Modality.IMAGE in modalities:
-        towers[Modality.IMAGE] = _picture_tower(description, seed)
+        towers[Modality.IMAGE] = picture_tower(description, seed)
     if Modality.TEXT in modalities:
         towers[Modality.TEXT] = openclip.build_towers(description, seed=seed)[1]
     with torch.random.fork_rng(devices=[]):
@@ -149,14 +149,15 @@ def build(description: Architecture, modalities: Sequence[Modality], *, seed: in
             video = description["video_cfg"]
             if video["pool"] not in POOLS:
                 raise VestigeError(f"video_cfg: pool is one of {', '.join(POOLS)}, not {video['pool']!r}")
-            frame = _picture_tower(description, seed)
+            frame = picture_tower(description, seed)
             torch.manual_seed(seed)
             head_width = description["vision_cfg"].get("head_width", 64)
             towers[Modality.VIDEO] = FilmTower(frame, video["frames"], video["pool"], embed_dim, head_width)
         return Towers(towers)
 
 
-def _picture_tower(description: Architecture, seed: int) -> PictureTower:
+def picture_tower(description: Architecture, seed: int) -> PictureTower:
+    """OpenCLIP's vision tower with fresh weights; the same seed gives the same weights."""
     visual, _, (mean, std) = openclip.build_towers(description, seed=seed)
     return PictureTower(visual, mean, std)
 
