@@ -23,9 +23,10 @@ from vestige.errors import VestigeError
 from vestige.files import read_json, replacing, write_json
 from vestige.models import openclip, towers
 from vestige.models.architectures import Architecture
-from vestige.models.openclip import WEIGHTS_FILE, Tokenizer, fill, read_weights
+from vestige.models.openclip import WEIGHTS_FILE, Tokenizer
 from vestige.models.towers import INITIAL_LOGIT_SCALE, Towers
 from vestige.models.towers_encoder import TowersEncoder
+from vestige.models.weights import fill, read_weights
 from vestige.samples import Modality
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models import towers
 from vestige.models.architectures import Architecture
-from vestige.models.openclip import fill, read_weights, weights_digest
 from vestige.models.towers import PictureTower, Towers
 from vestige.models.towers_encoder import TowersEncoder, save_towers
+from vestige.models.weights import fill, read_weights, weights_digest
 from vestige.samples import Modality, Sample
 
 CLASSIFIER_FILE = "vestige_classifier.json"
