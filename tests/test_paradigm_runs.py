@@ -146,6 +146,7 @@ def test_blip_with_captions(config, folders, tmp_path):
     sample = next(iter(open_source(wanted.data.source).samples(["0003"])))
     batch = {modality: own[None] for modality, own in encoder.prepare(sample, None).items()}
     shard = EmbeddingStore(tmp_path / "run" / "embeddings" / "f").shard(0)
+    assert encoder.encode_backbone(batch)[Modality.IMAGE].shape == (1, 32)
     for modality, embedding in encoder.encode(batch).items():
         torch.testing.assert_close(embedding[0], shard[modality][3], atol=1e-5, rtol=1e-4)
 

@@ -97,6 +97,9 @@ class BlipPictures(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.blip.picture_embedding(self.blip.patches(pictures))
 
+    def backbone(self, pictures: Tensor) -> Tensor:
+        return self.blip.patches(pictures)[:, 0]
+
 
 class BlipTexts(nn.Module):
     """BLIP as a tower of texts."""

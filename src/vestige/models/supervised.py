@@ -129,6 +129,9 @@ class ClassifierEncoder:
     def encode(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
         return self._towers.encode(batch)
 
+    def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        return self._towers.encode_backbone(batch)
+
     def encode_with_units(self, batch: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], dict[str, Tensor]]:
         return self._towers.encode_with_units(batch)
 

@@ -8,7 +8,7 @@ averaged, or joined by one layer of attention over time.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from open_clip.transformer import VisionTransformer
@@ -54,6 +54,15 @@ class Towers(nn.Module):
     def logit_scale(self, a: Modality, b: Modality) -> Tensor:
         """The logarithm of the inverse temperature of a pair, in the order of `modalities`."""
         return self.logit_scales[f"{a}_{b}"]
+
+
+@runtime_checkable
+class ProjectingTower(Protocol):
+    """A tower that says itself what it has before it projects into the shared space."""
+
+    def backbone(self, batch: Tensor) -> Tensor:
+        """Features, [n, b]."""
+        ...
 
 
 class PictureTower(nn.Module):
