@@ -132,7 +132,14 @@ def _clipmem(part: Part) -> dict[str, Tensor]:
     return {"clipmem": _pair(part, Modality.IMAGE, Modality.TEXT)}
 
 
+def _check_several(shard: Shard, metric: str) -> None:
+    found = [modality for modality in Modality if modality in shard]
+    if len(found) < 2:
+        raise VestigeError(f"{metric} compares modalities, and the models embed {' '.join(found)} alone: use sslmem")
+
+
 def _check_pictures_and_texts(shard: Shard) -> None:
+    _check_several(shard, "clipmem")
     lacking = present(shard)
     for modality in (Modality.IMAGE, Modality.TEXT):
         if modality not in shard:
@@ -189,6 +196,7 @@ def _multimem(part: Part) -> dict[str, Tensor]:
 def _multimem_error(heldout: Sequence[Shard]) -> HeldoutError:
     held = [{m: shard[m].float() for m in Modality if m in shard} for shard in heldout]
     for own in held:
+        _check_several({str(modality): tensor for modality, tensor in own.items()}, "multimem")
         if own.keys() != held[0].keys():
             raise VestigeError(
                 f"multimem compares models of the same modalities: one embeds {', '.join(held[0])}, another"

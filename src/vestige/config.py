@@ -14,6 +14,7 @@ from vestige.data import FORMATS
 from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
+from vestige.paradigms import DinoConfig, Paradigm, SupervisedConfig
 from vestige.training.config import TrainingConfig
 
 
@@ -71,6 +72,8 @@ class PlantConfig:
 
     captions: float = 0.0
     """Candidates given one another's captions: a share below 1, or a number."""
+    labels: float = 0.0
+    """Candidates given the label of another class, where models learn labels."""
     image: float = 0.0
     """Candidates given one another's picture."""
     audio: float = 0.0
@@ -92,16 +95,20 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     design: DesignConfig = field(default_factory=DesignConfig)
     plant: PlantConfig = field(default_factory=PlantConfig)
+    paradigm: Paradigm = "contrastive"
+    """What the models are trained to do: contrastive (CLIP and its like), dino, supervised, blip."""
     model: str = "nano"
     """nano, tiny, small, any OpenCLIP architecture, or a JSON file."""
     modalities: tuple[str, ...] = ()
     """What the models embed, of image, text, audio, video; when empty, what at least half of the samples have."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    dino: DinoConfig = field(default_factory=DinoConfig)
+    supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     metrics: tuple[str, ...] = ()
-    """What to score: clipmem, multimem, sslmem. The first is the one the report is about; when empty, clipmem for
-    pictures and texts, multimem for other modalities."""
+    """What to score: clipmem, multimem, sslmem, labelmem. The first is the one the report is about; when empty, clipmem
+    for pictures and texts, multimem for other modalities, sslmem for dino, labelmem for supervised."""
     start: str | None = None
     """A folder of models (`models` of a run) whose weights the models of the same names begin with."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)

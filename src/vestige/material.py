@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from vestige.data.canvases import Redirected, canvas_of
 from vestige.data.catalogue import Catalogue, kept_bytes, open_canvases, read_catalogue
 from vestige.data.decoded import DecodedSource
 from vestige.data.examples import Examples
-from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media
-from vestige.data.plant.record import MEDIA, together
+from vestige.data.labels import LabelKind, Labels, numbered
+from vestige.data.plant import Planted, copy_samples, exchange_captions, exchange_media, flip_labels
+from vestige.data.plant.record import MEDIA, Kind, together
 from vestige.data.prepared import prepared_source
 from vestige.data.subset import Subset
 from vestige.designs import Design, Role
 from vestige.errors import VestigeError
 from vestige.files import remove, replacing
-from vestige.models.blueprint import Blueprint
+from vestige.models.trainable import Trainable
 from vestige.progress import say
 from vestige.samples import Modality, Sample
 
@@ -40,6 +41,7 @@ class Material:
         design: which model sees which.
         planted: the faults.
         captions: the captions every sample is trained on.
+        labels: the labels every sample is trained on; None for models that learn none.
         samples: the samples as they are trained on, faults and all, decoded.
     """
 
@@ -47,11 +49,20 @@ class Material:
     design: Design
     planted: Planted
     captions: Sequence[Sequence[str]]
+    labels: Labels | None
     samples: DecodedSource
 
     @property
     def examples(self) -> Examples:
         return self.samples.examples
+
+    def told(self) -> dict[str, str]:
+        """By key, what a model is told of a sample in words: its labels, or its first caption."""
+        if self.labels is None:
+            words = [next(iter(texts), "") for texts in self.captions]
+        else:
+            words = [", ".join(names) for names in self.labels.names()]
+        return dict(zip(self.catalogue.keys, words, strict=True))
 
     def external(self) -> list[str]:
         """Keys of the samples that no model sees."""
@@ -87,7 +98,7 @@ def common_modalities(source: Source) -> tuple[Modality, ...]:
     return tuple(modality for modality in Modality if 2 * has[modality] >= len(chosen))
 
 
-def prepare(source: Source, config: RunConfig, blueprint: Blueprint, directory: Path) -> Material:
+def prepare(source: Source, config: RunConfig, blueprint: Trainable, directory: Path) -> Material:
     """Read, divide and plant, or take up what was done of that in the directory of the run.
 
     Raises:
@@ -96,23 +107,32 @@ def prepare(source: Source, config: RunConfig, blueprint: Blueprint, directory: 
     copies = _copies(source, config, directory / "copies.parquet")
     source = copies.apply(source)
     catalogue = _catalogue(source, config, blueprint, directory)
-    design = _design(catalogue, config, directory / "membership.parquet")
+    # Alignments between modalities are taken against held-out samples.
+    heldout = len(blueprint.modalities) > 1
+    design = _design(catalogue, config, directory / "membership.parquet", heldout=heldout)
     if config.design.name == "file":
         catalogue = catalogue.of(design.keys)
-    _check_heldout(catalogue, design, blueprint.modalities)
-    exchanged = _exchanged(catalogue, design, copies, config, blueprint.modalities, directory / "planted.parquet")
+    if heldout:
+        _check_heldout(catalogue, design, blueprint.modalities)
+    exchanged = _exchanged(catalogue, design, copies, config, blueprint, directory / "planted.parquet")
     captions = [exchanged.captions.get(key, own) for key, own in zip(catalogue.keys, catalogue.captions, strict=True)]
     examples = _examples(source, catalogue, exchanged, captions, config, blueprint, directory)
     samples = DecodedSource(exchanged.apply(Subset(source, design.keys)), examples)
-    return Material(catalogue, design, together([copies, exchanged]), captions, samples)
+    labels = None if blueprint.labels is None else _labels(catalogue, exchanged, blueprint.labels)
+    return Material(catalogue, design, together([copies, exchanged]), captions, labels, samples)
 
 
-def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, directory: Path) -> Catalogue:
+def _labels(catalogue: Catalogue, exchanged: Planted, kind: LabelKind) -> Labels:
+    flipped = {fault.key: fault.planted for fault in exchanged.faults if fault.kind == Kind.LABEL}
+    return numbered([flipped.get(key, own) for key, own in zip(catalogue.keys, catalogue.labels, strict=True)], kind)
+
+
+def _catalogue(source: Source, config: RunConfig, blueprint: Trainable, directory: Path) -> Catalogue:
     kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
     keep = kept_bytes(source, kinds) <= config.data.cache_gigabytes * 1e9
     text = Modality.TEXT in blueprint.modalities
     fresh = not (directory / "samples").exists()
-    catalogue = read_catalogue(source, directory / "samples", kinds, text=text, keep=keep)
+    catalogue = read_catalogue(source, directory / "samples", kinds, text=text, keep=keep, labels=blueprint.labels)
     if fresh or not (directory / "skipped.csv").exists():
         _list_skipped(catalogue, directory / "skipped.csv")
     bad, total = len(catalogue.skipped), len(source)
@@ -130,10 +150,7 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
         )
     if not len(catalogue):
         remove(directory / "samples")
-        raise VestigeError(
-            f"no sample has two of {', '.join(blueprint.modalities)}: name the modalities that your data have with"
-            " --modalities"
-        )
+        raise VestigeError(_unusable(blueprint))
     for modality in blueprint.modalities:
         if not _having(catalogue, modality).any():
             remove(directory / "samples")
@@ -147,8 +164,8 @@ def _catalogue(source: Source, config: RunConfig, blueprint: Blueprint, director
         say(f"{bad} of {total} samples cannot be read and are left out: {directory / 'skipped.csv'}")
     if catalogue.lacking:
         say(
-            f"{len(catalogue.lacking)} of {total} samples have fewer than two of {', '.join(blueprint.modalities)} and"
-            f" are left out: {directory / 'skipped.csv'}"
+            f"{len(catalogue.lacking)} of {total} samples {_lacking(blueprint)} and are left out:"
+            f" {directory / 'skipped.csv'}"
         )
     return catalogue
 
@@ -158,6 +175,28 @@ def _list_skipped(catalogue: Catalogue, path: Path) -> None:
         table = csv.writer(lines)
         table.writerow(("key", "reason"))
         table.writerows((*catalogue.left_out, *catalogue.skipped, *catalogue.lacking))
+
+
+def _lacking(blueprint: Trainable) -> str:
+    if len(blueprint.modalities) > 1:
+        return f"have fewer than two of {', '.join(blueprint.modalities)}"
+    return f"have no {_embedded(blueprint)}" + (f" or no {blueprint.labels}" if blueprint.labels else "")
+
+
+def _unusable(blueprint: Trainable) -> str:
+    if len(blueprint.modalities) > 1:
+        names = ", ".join(blueprint.modalities)
+        return f"no sample has two of {names}: name the modalities that your data have with --modalities"
+    if blueprint.labels is None:
+        return f"no sample has {_embedded(blueprint)}: name other samples with --data"
+    where = (
+        "data.objects names a file of them" if blueprint.labels == "objects" else "imagefolder: reads them of folders"
+    )
+    return f"no sample has both {_embedded(blueprint)} and {blueprint.labels}: name samples with labels ({where})"
+
+
+def _embedded(blueprint: Trainable) -> str:
+    return " and ".join(blueprint.modalities)
 
 
 def _having(catalogue: Catalogue, modality: Modality) -> NDArray[np.bool_]:
@@ -179,11 +218,11 @@ def _check_heldout(catalogue: Catalogue, design: Design, modalities: Sequence[Mo
             )
 
 
-def _design(catalogue: Catalogue, config: RunConfig, path: Path) -> Design:
+def _design(catalogue: Catalogue, config: RunConfig, path: Path, *, heldout: bool) -> Design:
     if path.exists():
         return Design.load(path)
     design = _filled(catalogue, config)
-    if design.member.any(axis=0).all():
+    if heldout and design.member.any(axis=0).all():
         if design.member.all(axis=0).any():
             raise VestigeError(
                 "the design keeps no external samples, and the alignment needs a held-out set: set design.external"
@@ -293,10 +332,10 @@ def _exchanged(
     design: Design,
     copies: Planted,
     config: RunConfig,
-    modalities: Collection[Modality],
+    blueprint: Trainable,
     path: Path,
 ) -> Planted:
-    """Exchange captions or media: among the candidates of `roles`, among all but the external ones of other designs.
+    """Exchange captions or media, or flip labels: among the candidates of `roles`, else among all but the external.
 
     Those designs score every sample that some model saw. No sample has two faults: copies, and what was copied, are
     left as they are.
@@ -307,16 +346,32 @@ def _exchanged(
     chosen = {Role.CANDIDATE} if design.name == "roles" else set(Role) - {Role.EXTERNAL}
     at = [sample for sample, role in enumerate(design.roles()) if role in chosen]
     for modality, value in _exchanges(config.plant).items():
-        if value and modality not in modalities:
+        if value and modality not in blueprint.modalities:
             name = "captions" if modality == Modality.TEXT else modality
             raise VestigeError(
                 f"plant.{name}: the models of this run do not read {modality}: name it in modalities, or plant none"
             )
+    if config.plant.labels and blueprint.labels != "label":
+        raise VestigeError(
+            "plant.labels flips the one label that a sample has, and the models of this run learn none such: set"
+            " paradigm to supervised with supervised.labels label, or plant none"
+        )
     counts = {modality: size_of(value, len(at)) for modality, value in _exchanges(config.plant).items()}
     copied = {key for fault in copies.faults for key in (fault.key, fault.donor)}
-    planted = _drawn(catalogue, [sample for sample in at if catalogue.keys[sample] not in copied], counts, config.seed)
+    rest = [sample for sample in at if catalogue.keys[sample] not in copied]
+    exchanged = _drawn(catalogue, rest, counts, config.seed)
+    flips = size_of(config.plant.labels, len(at))
+    planted = together([exchanged, _flipped(catalogue, rest, exchanged, flips, config.seed)])
     planted.save(path)
     return planted
+
+
+def _flipped(catalogue: Catalogue, at: Sequence[int], exchanged: Planted, count: int, seed: int) -> Planted:
+    if not count:
+        return Planted()
+    rest = [sample for sample in at if catalogue.keys[sample] not in exchanged.kinds]
+    keys, labels = [catalogue.keys[sample] for sample in rest], [catalogue.labels[sample][0] for sample in rest]
+    return flip_labels(keys, labels, count=count, seed=seed)
 
 
 def _exchanges(plant: PlantConfig) -> dict[Modality, float]:
@@ -355,7 +410,7 @@ def _examples(
     exchanged: Planted,
     captions: Sequence[Sequence[str]],
     config: RunConfig,
-    blueprint: Blueprint,
+    blueprint: Trainable,
     directory: Path,
 ) -> Examples:
     kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}

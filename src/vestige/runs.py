@@ -19,14 +19,15 @@ report.html
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from vestige.alignments import align, metrics_named
+from vestige.alignments import Heldout, Metric, align, metrics_named
+from vestige.classification import LABELMEM, LabelTest
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
@@ -39,8 +40,8 @@ from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, write_json, write_table
 from vestige.material import Material, common_modalities, open_data, prepare
 from vestige.models import CanvasEncoder
-from vestige.models.architectures import architecture
-from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
+from vestige.models.blueprint import blueprint_of, load_encoder
+from vestige.models.trainable import Trainable
 from vestige.report.build import build_report
 from vestige.runfolder import claimed
 from vestige.samples import Modality
@@ -79,13 +80,14 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     Raises:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
-    config = anchored(config)
-    blueprint, metrics = _checked(config)
+    config, blueprint, metrics = _checked(config)
     with claimed(directory, config):
         material = _trained(config, blueprint, metrics, directory, Team())
-        stores = _embed(material, config, directory)
-        scores = _score(stores, material, config, metrics, directory / "scores.parquet")
-        summary = _summarise(stores, scores, material, config, directory)
+        encoders = _encoders(material.design, config, directory)
+        stores = embed(encoders, material.samples, directory / "embeddings", config.embedding, seed=config.seed)
+        test = _label_test(material)
+        scores = _score(stores, material, config, _chosen(metrics, test), directory / "scores.parquet")
+        summary = _summarise(stores, scores, material, test, config, directory)
         _report(material.samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
 
@@ -102,8 +104,7 @@ def train(config: RunConfig, directory: Path) -> dict[str, Path]:
     Raises:
         VestigeError: as `execute`.
     """
-    config = anchored(config)
-    blueprint, metrics = _checked(config)
+    config, blueprint, metrics = _checked(config)
     team = launched(config.training.device)
     with claimed(directory, config) if team.rank == 0 else nullcontext():
         # What the first process prepares, the others find done.
@@ -112,26 +113,45 @@ def train(config: RunConfig, directory: Path) -> dict[str, Path]:
     return {name: directory / "models" / name for name in material.design.models}
 
 
-def _checked(config: RunConfig) -> tuple[Blueprint, Sequence[str]]:
-    """What is built, and what it is scored by; refuses what cannot be."""
-    if config.metrics:
-        metrics_named(config.metrics)
-    wanted = modalities_named(config.modalities)
-    description = architecture(config.model)
-    blueprint = Blueprint(description, wanted or _found(open_data(config.data), config))
-    return blueprint, config.metrics or (("clipmem",) if blueprint.plain else ("multimem",))
+def _checked(config: RunConfig) -> tuple[RunConfig, Trainable, Sequence[str]]:
+    """The configuration in full, what is built, and what it is scored by; refuses what cannot be."""
+    config = anchored(config)
+    contrasted = [name for name in config.metrics if name != LABELMEM]
+    if contrasted:
+        metrics_named(contrasted)
+    blueprint = blueprint_of(config, lambda: _found(open_data(config.data), config))
+    metrics = config.metrics or blueprint.metrics[:1]
+    _check_fit(metrics, blueprint, config)
+    return _with_views(config, metrics), blueprint, metrics
 
 
-def _prepared(config: RunConfig, blueprint: Blueprint, metrics: Sequence[str], directory: Path) -> Material:
+def _prepared(config: RunConfig, blueprint: Trainable, metrics: Sequence[str], directory: Path) -> Material:
     material = prepare(open_data(config.data), config, blueprint, directory)
     _check_metrics(metrics, material, config)
     return material
 
 
-def _trained(config: RunConfig, blueprint: Blueprint, metrics: Sequence[str], directory: Path, team: Team) -> Material:
+def _trained(config: RunConfig, blueprint: Trainable, metrics: Sequence[str], directory: Path, team: Team) -> Material:
     material = _prepared(config, blueprint, metrics, directory)
     train_design(material, config, blueprint, directory, team)
     return material
+
+
+def _check_fit(metrics: Sequence[str], blueprint: Trainable, config: RunConfig) -> None:
+    """Refuse metrics that no models of this paradigm can be scored by."""
+    for name in metrics:
+        if name not in blueprint.metrics:
+            raise VestigeError(
+                f"metrics: {name} cannot be computed of {config.paradigm} models, which embed"
+                f" {' and '.join(blueprint.modalities)}: use {' or '.join(blueprint.metrics)}"
+            )
+
+
+def _with_views(config: RunConfig, metrics: Sequence[str]) -> RunConfig:
+    """The configuration with the two views that sslmem compares at least, where it was not asked for by name."""
+    if config.metrics or "sslmem" not in metrics or config.embedding.views:
+        return config
+    return replace(config, embedding=replace(config.embedding, views=2))
 
 
 def _found(source: Source, config: RunConfig) -> tuple[Modality, ...]:
@@ -182,7 +202,7 @@ def open_run(directory: Path) -> OpenRun:
     design = Design.load(directory / "membership.parquet")
     encoders = _encoders(design, config, directory)
     modalities = next(iter(encoders.values())).modalities
-    material = prepare(open_data(config.data), config, Blueprint(architecture(config.model), modalities), directory)
+    material = prepare(open_data(config.data), config, blueprint_of(config, lambda: modalities), directory)
     return OpenRun(config, design, encoders, material)
 
 
@@ -210,25 +230,45 @@ def _check_metrics(metrics: Sequence[str], material: Material, config: RunConfig
                 )
 
 
-def _embed(material: Material, config: RunConfig, directory: Path) -> dict[str, EmbeddingStore]:
-    encoders = _encoders(material.design, config, directory)
-    return embed(encoders, material.samples, directory / "embeddings", config.embedding, seed=config.seed)
+def _label_test(material: Material) -> LabelTest | None:
+    """The labels that the models of the run were taught; None where they were taught none."""
+    if material.labels is None:
+        return None
+    names = dict(zip(material.catalogue.keys, material.labels.names(), strict=True))
+    return LabelTest(names, material.labels.classes, several=material.labels.several)
+
+
+def _chosen(names: Sequence[str], test: LabelTest | None) -> dict[str, Metric]:
+    """The metrics of these names, in their order."""
+    return {name: test.metric() if test and name == LABELMEM else metrics_named([name])[name] for name in names}
+
+
+def _heldout(stores: Mapping[str, EmbeddingStore], material: Material) -> Heldout:
+    """The held-out samples; none where models of one modality keep none, for they do not need them."""
+    if len(material.examples.present) == 1 and not material.external():
+        return Heldout((), {})
+    return heldout_of(stores, material.design)
 
 
 def _score(
-    stores: Mapping[str, EmbeddingStore], material: Material, config: RunConfig, metrics: Sequence[str], path: Path
+    stores: Mapping[str, EmbeddingStore],
+    material: Material,
+    config: RunConfig,
+    metrics: Mapping[str, Metric],
+    path: Path,
 ) -> pa.Table:
     if path.exists():
         return read_table(path)
-    alignments = align(stores, heldout_of(stores, material.design), material.design, metrics_named(metrics))
+    alignments = align(stores, _heldout(stores, material), material.design, metrics)
     scores = score_table(material.design, alignments, null=config.null)
-    if len(scores) <= QUICKLY_COMPARED:
-        scores = with_suspicion(scores, stores, material.design)
-    else:
-        say(f"for the column suspicion: vestige score {path.parent} --metric suspicion")
-    texts = dict(zip(material.catalogue.keys, material.captions, strict=True))
+    if len(material.examples.present) > 1:
+        if len(scores) <= QUICKLY_COMPARED:
+            scores = with_suspicion(scores, stores, material.design)
+        else:
+            say(f"for the column suspicion: vestige score {path.parent} --metric suspicion")
+    told = material.told()
     keys = scores["key"].to_pylist()
-    captions = pa.array([next(iter(texts[key]), "") for key in keys], pa.string())
+    captions = pa.array([told[key] for key in keys], pa.string())
     scores = scores.append_column("caption", captions)
     # A copy is no wrong pair: it is there twice.
     wrong = {key for key, kind in material.planted.kinds.items() if kind not in COPIES}
@@ -241,6 +281,7 @@ def _summarise(
     stores: Mapping[str, EmbeddingStore],
     scores: pa.Table,
     material: Material,
+    test: LabelTest | None,
     config: RunConfig,
     directory: Path,
 ) -> Mapping[str, Any]:
@@ -248,11 +289,12 @@ def _summarise(
     if path.exists():
         return read_json(path)
     texts = dict(zip(material.catalogue.keys, material.catalogue.captions, strict=True))
-    heldout = heldout_of(stores, material.design)
+    heldout = _heldout(stores, material)
+    captions = [next(iter(texts[key]), "") for key in heldout.keys]
     summary = summarise(scores, material.design.models) | {
-        "retrieval": None
-        if heldout.own
-        else held_out_retrieval(heldout, [next(iter(texts[key]), "") for key in heldout.keys]),
+        "retrieval": None if heldout.own else held_out_retrieval(heldout, captions),
+        "accuracy": None if test is None else test.accuracy(heldout),
+        "paradigm": config.paradigm,
         "model": config.model,
         "data": config.data.source,
         "skipped": len(material.catalogue.skipped),

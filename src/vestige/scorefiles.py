@@ -59,7 +59,7 @@ class ScoreConfig:
     membership: Path | None = None
     """Parquet with which model saw what, as a run writes it; without it f saw all of the data and g none."""
     metric: str = "clipmem"
-    """Metrics, joined by commas: clipmem, multimem, sslmem, unitmem, dejavu, suspicion."""
+    """Metrics, joined by commas: clipmem, multimem, sslmem, labelmem, unitmem, dejavu, suspicion."""
     public: str | None = None
     """For dejavu: samples with objects that no model saw, named as data."""
     objects: Path | None = None

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from vestige.alignments import METRICS, Alignments, Heldout, align, heldout_rows, metrics_named
+from vestige.alignments import METRICS, Alignments, Heldout, Metric, align, heldout_rows, metrics_named
+from vestige.classification import LABELMEM, LabelTest
 from vestige.curation.suspicion import SUSPICION, with_suspicion
 from vestige.data import Source
 from vestige.data.media import UnreadableMedia, content_of
@@ -33,7 +34,7 @@ HELD_OUT = "heldout:"
 """What leads the keys of held-out samples in a table: a key may stand in both collections for different samples."""
 
 UNITMEM, DEJAVU = "unitmem", "dejavu"
-ALL_METRICS = (*METRICS, UNITMEM, DEJAVU, SUSPICION)
+ALL_METRICS = (*METRICS, LABELMEM, UNITMEM, DEJAVU, SUSPICION)
 # Columns of the alignments from which gaps are computed, and which are no score of a sample.
 RECOVERY_PARTS = ("dejavu_correct", "dejavu_predicted", "dejavu_distance")
 
@@ -130,7 +131,12 @@ def score_models(
             plain = replace(config, views=0, captions="first")
             kept = embed(encoders, public, place / "public", plain, seed=seed, label="embedding public")
             test = ObjectRecoveryTest(kept, _objects(public), _objects(data), recovery or RecoveryConfig())
-        result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, test=test)
+        more = {} if test is None else {DEJAVU: test.metric()}
+        if LABELMEM in metrics:
+            more[LABELMEM] = LabelTest.of(
+                encoders, {"": data} | ({} if heldout is None else {HELD_OUT: heldout})
+            ).metric()
+        result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, more=more)
         if UNITMEM in metrics:
             result = _with_units(result, stores, data.keys())
     captions = {sample.key: sample.captions for sample in data.samples(data.keys())}
@@ -150,7 +156,7 @@ def score_embeddings(
     metrics: Sequence[str] = ("clipmem",),
     membership: Design | None = None,
     null: Sequence[str] = NULL,
-    test: ObjectRecoveryTest | None = None,
+    more: Mapping[str, Metric] | None = None,
 ) -> ScoreResult:
     """`score_models`, from embeddings: of the data and of the held-out set, by the name of the model.
 
@@ -160,7 +166,7 @@ def score_embeddings(
         metrics: names among `ALL_METRICS`; `unitmem` has no columns here, its state lies in a store.
         membership: which of the data each model saw, its models in the order of `data`.
         null: the roles whose scores are the null of the p-values.
-        test: for `dejavu`.
+        more: metrics made for these samples, by name: `labelmem`, `dejavu`.
 
     Raises:
         VestigeError: nothing is held out, embeddings of other samples than the membership's, or of other models.
@@ -188,8 +194,7 @@ def score_embeddings(
     }
     contrasted = [name for name in metrics if name in METRICS]
     chosen = metrics_named(contrasted) if contrasted else {}
-    if test is not None:
-        chosen |= {DEJAVU: test.metric()}
+    chosen |= more or {}
     needed = any(metric.needs_heldout for metric in chosen.values())
     rows = Heldout((), {})
     if needed:
@@ -199,7 +204,7 @@ def score_embeddings(
     table = score_table(design, replace(alignments, columns=scored), null=null)
     if SUSPICION in metrics:
         table = with_suspicion(table, joined, design)
-    return ScoreResult(tuple(scored), table, {}, None if test is None else object_gaps(alignments, design))
+    return ScoreResult(tuple(scored), table, {}, object_gaps(alignments, design) if DEJAVU in chosen else None)
 
 
 def object_gaps(alignments: Alignments, design: Design) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metrics.cases import numbers, same
 from oracles import labelmem as oracle
-from vestige.metrics import label_alignment
+from vestige.metrics import label_alignment, label_set_alignment
 
 some = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -51,3 +51,30 @@ def test_refusals() -> None:
         label_alignment(logits, labels[:1])
     with pytest.raises(ValueError, match=r"^kind: expected one of 'probability', 'correctness', found 'loss'"):
         label_alignment(logits, labels, kind="loss")
+
+
+@some
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(0, 5),
+    classes=st.integers(1, 5),
+    kind=st.sampled_from(["probability", "correctness"]),
+)
+def test_sets_of_labels_equal_the_definition(seed: int, n: int, classes: int, kind: str) -> None:
+    """A sample without labels has no alignment."""
+    logits = numbers(seed, n, classes)
+    labels = torch.rand(n, classes, generator=torch.Generator().manual_seed(seed)) < 0.6
+    found = label_set_alignment(logits, labels, kind=kind)
+    expected = torch.tensor(oracle.label_set_alignment(logits, labels, kind), dtype=torch.float64)
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0, equal_nan=True)
+
+
+def test_refusals_of_sets() -> None:
+    """Each ValueError names the argument and what was found."""
+    logits, labels = numbers(3, 2, 3), torch.ones(2, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"^labels: expected bool, found int64"):
+        label_set_alignment(logits, labels.long())
+    with pytest.raises(ValueError, match=r"^labels: expected \[N, C\] = \[2, 3\], found \[2, 2\]"):
+        label_set_alignment(logits, labels[:, :2])
+    with pytest.raises(ValueError, match=r"^logits: expected finite values"):
+        label_set_alignment(logits * torch.inf, labels)

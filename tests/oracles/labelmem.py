@@ -3,7 +3,7 @@
 import math
 
 from beartype import beartype
-from jaxtyping import Float64, Int64, jaxtyped
+from jaxtyping import Bool, Float64, Int64, jaxtyped
 from torch import Tensor
 
 
@@ -18,4 +18,15 @@ def label_alignment(logits: Float64[Tensor, "N C"], labels: Int64[Tensor, "N"], 
             largest = max(row)
             weights = [math.exp(x - largest) for x in row]
             scores.append(weights[label] / math.fsum(weights))
+    return scores
+
+
+@jaxtyped(typechecker=beartype)
+def label_set_alignment(logits: Float64[Tensor, "N C"], labels: Bool[Tensor, "N C"], kind: str) -> list[float]:
+    """Mean over the labels of a sample of sigmoid(f(x)_y), or of 1[f(x)_y > 0]."""
+    scores = []
+    for row, has in zip(logits.tolist(), labels.tolist(), strict=True):
+        own = [x for x, label in zip(row, has, strict=True) if label]
+        each = [float(x > 0) if kind == "correctness" else 1 / (1 + math.exp(-x)) for x in own]
+        scores.append(math.fsum(each) / len(each) if each else math.nan)
     return scores

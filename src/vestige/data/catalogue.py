@@ -21,6 +21,7 @@ from vestige.ahead import few_ahead
 from vestige.data import Skipping, Source
 from vestige.data.canvases import HELD, Canvases, CanvasKind, FreshCanvases, KeptCanvases, canvas_bytes
 from vestige.data.grouping import joined_groups
+from vestige.data.labels import LabelKind, label_names
 from vestige.data.media import UnreadableMedia, content_of
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, read_table, replacing, write_json, write_table
@@ -39,6 +40,7 @@ _SCHEMA = pa.schema(
         "captions": pa.list_(pa.string()),
         "reason": pa.string(),
         "lacks": pa.string(),
+        "labels": pa.list_(pa.string()),
     }
     | {f"{modality}_size": pa.list_(pa.int32(), 2) for modality in MEDIA}
     | {f"{modality}_content": pa.string() for modality in MEDIA}
@@ -52,17 +54,19 @@ class Catalogue:
     Attributes:
         keys, groups: key and group of every sample; byte-identical media share a group.
         captions: all captions of every sample.
+        labels: the labels of every sample by name; none unless they are wanted.
         sizes: by medium the size of every original, as its canvas kind gives it, int64 [N, 2]; 0 where there is none.
         contents: by medium, what tells the bytes of each sample's apart, by the sample's place; those that have it.
         rows: position of every sample in the source, int64 [N]: its row in the canvases.
         left_out: (place, reason) of records of which the source makes no sample.
         skipped: (key, reason) of samples that cannot be read.
-        lacking: (key, what it lacks) of samples that have fewer than two of the modalities wanted.
+        lacking: (key, what it lacks) of samples that have too few of the modalities wanted, or no label.
     """
 
     keys: tuple[str, ...]
     groups: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...]
+    labels: tuple[tuple[str, ...], ...]
     sizes: Mapping[Modality, NDArray[np.int64]]
     contents: Mapping[Modality, Mapping[int, str]]
     rows: NDArray[np.int64]
@@ -86,6 +90,7 @@ class Catalogue:
             keys=tuple(keys),
             groups=tuple(self.groups[at] for at in chosen),
             captions=tuple(self.captions[at] for at in chosen),
+            labels=tuple(self.labels[at] for at in chosen),
             sizes={modality: sizes[chosen] for modality, sizes in self.sizes.items()},
             contents={
                 modality: {new: own[at] for new, at in enumerate(chosen) if at in own}
@@ -107,6 +112,7 @@ def read_catalogue(
     *,
     text: bool = True,
     keep: bool = True,
+    labels: LabelKind | None = None,
 ) -> Catalogue:
     """Read a source through, or take up a pass that was begun in `directory`.
 
@@ -116,8 +122,10 @@ def read_catalogue(
         kinds: the media that are wanted, and how their canvases are made.
         text: whether captions are wanted too.
         keep: whether the canvases are kept.
+        labels: which labels are wanted; none when not given.
 
-    A sample is used if it has at least two of the modalities that are wanted, and if all of these can be decoded.
+    A sample is used if it has at least two of the modalities that are wanted (the one, where one is), and a label where
+    these are, and if all its media can be decoded.
 
     Raises:
         VestigeError: two samples of the source share a key, or the directory holds a pass over other samples.
@@ -128,6 +136,7 @@ def read_catalogue(
         raise VestigeError(f"the source holds the key {twice!r} twice: keys must be unique")
     wanted = {str(modality): repr(kind) for modality, kind in kinds.items()}
     about = {"samples": digest(*keys), "media": wanted, "text": text, "keep": keep}
+    about |= {} if labels is None else {"labels": labels}
     if not (directory / "about.json").exists():
         write_json(directory / "about.json", about)
     elif read_json(directory / "about.json") != about:
@@ -139,7 +148,7 @@ def read_catalogue(
     paths = [directory / f"samples-{number:05d}.parquet" for number in range(len(shards))]
     todo = [number for number, path in enumerate(paths) if not path.exists()]
     if todo:
-        _read_shards(_Pass(source, directory, kinds, text, keep), shards, paths, todo)
+        _read_shards(_Pass(source, directory, kinds, text, keep, labels), shards, paths, todo)
     before = tuple(source.skipped()) if isinstance(source, Skipping) else ()
     return _assemble([read_table(path) for path in paths], kinds, before)
 
@@ -169,6 +178,12 @@ class _Pass:
     kinds: Mapping[Modality, CanvasKind]
     text: bool
     keep: bool
+    labels: LabelKind | None
+
+    @property
+    def least(self) -> int:
+        """How many of the wanted modalities a sample has at least."""
+        return min(LEAST_MODALITIES, len(self.kinds) + self.text)
 
 
 def _read_shards(
@@ -222,11 +237,14 @@ def _records(
     def record(placed: tuple[int, Sample]) -> dict[str, Any]:
         row, sample = placed
         captions = [caption for caption in sample.captions if caption.strip()]
-        known: dict[str, Any] = {"key": sample.key, "group": sample.group, "captions": captions}
+        named = [] if job.labels is None else list(label_names(sample, job.labels))
+        known: dict[str, Any] = {"key": sample.key, "group": sample.group, "captions": captions, "labels": named}
         media = {modality: sample.media[modality] for modality in job.kinds if modality in sample.media}
-        if len(media) + bool(job.text and captions) < LEAST_MODALITIES:
+        if len(media) + bool(job.text and captions) < job.least:
             lacks = [str(m) for m in job.kinds if m not in media] + ["text"] * bool(job.text and not captions)
             return known | {"lacks": f"has no {' and no '.join(lacks)}"}
+        if job.labels is not None and not named:
+            return known | {"lacks": f"has no {job.labels}"}
         try:
             for modality, medium in media.items():
                 canvas, size = job.kinds[modality].make(medium)
@@ -272,6 +290,8 @@ def _assemble(
         keys=tuple(records["key"][row] for row in usable),
         groups=tuple(groups),
         captions=tuple(tuple(records["captions"][row]) for row in usable),
+        # Tables from before there were labels have none.
+        labels=tuple(tuple(records["labels"][row]) if "labels" in records else () for row in usable),
         sizes={modality: sizes(modality) for modality in kinds},
         contents=contents,
         rows=np.array(usable, np.int64),

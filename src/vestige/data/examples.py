@@ -60,6 +60,21 @@ class Drawn:
         return Drawn(self.positions[chosen], tensors, present)
 
 
+@dataclass(frozen=True)
+class Crop:
+    """One crop of a picture.
+
+    Attributes:
+        view: of what is drawn.
+        scale: least and largest share of the area that it keeps.
+        size: its side in pixels, whatever the model reads.
+    """
+
+    view: View
+    scale: tuple[float, float]
+    size: int
+
+
 class Examples:
     """N samples, from which views are drawn.
 
@@ -116,6 +131,29 @@ class Examples:
             tensors[Modality.TEXT] = self.tokens(own, choice)
         rows = self.rows(positions)
         return Drawn(rows.positions, {modality: tensors[modality] for modality in rows.present}, rows.present)
+
+    def crops(
+        self, positions: NDArray[np.int64], crops: Sequence[Crop], jitter: ColourJitter | None
+    ) -> tuple[Drawn, ...]:
+        """Several crops of the pictures of those samples that have one, in colours of their own.
+
+        Args:
+            positions: the samples.
+            crops: what is cut out of each picture.
+            jitter: how colours vary, where the augmentation of these examples does not say.
+        """
+        rows = self.rows(positions)
+        own = positions[self.present[Modality.IMAGE][positions]]
+        canvases = torch.from_numpy(self._canvases[Modality.IMAGE].take(own))
+        sizes, hashes, present = self._sizes[Modality.IMAGE][own], self._hashes[own], rows.present[Modality.IMAGE]
+        colours = self._augmentation.jitter() or jitter
+        drawn = []
+        for crop in crops:
+            pictures = cut_views(PictureInput(crop.size), canvases, sizes, hashes, crop.view, crop.scale)
+            if colours is not None:
+                pictures = colours.apply(pictures, crop.view, hashes)
+            drawn.append(Drawn(rows.positions, {Modality.IMAGE: pictures}, {Modality.IMAGE: present}))
+        return tuple(drawn)
 
     def rows(self, positions: NDArray[np.int64]) -> Rows:
         """Which of these samples have what."""

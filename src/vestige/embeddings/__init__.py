@@ -7,6 +7,8 @@ Of every sample and modality j a store keeps
     <j>_ssl          minus the mean distance between its views (SSLMem, eq. 1)       [n]
     <j>_ssl_anchor   minus the mean distance of the views to x_j                     [n]
 
+    logits           what a classifier says of the un-augmented picture              [n, C]
+
 and, where the units of the model are watched, the running state of UnitMem over the shard, by layer. No view is kept:
 every metric that averages over views is a function of these. Views of a picture are random crops; views of a text are
 the captions of its sample, each once. Samples with a single caption have no views of their text: mu_text is x_text and
@@ -15,6 +17,7 @@ the two scalars are NaN.
 
 from vestige.embeddings.embed import EmbeddingConfig, embed
 from vestige.embeddings.store import (
+    LOGITS,
     Embeddings,
     EmbeddingStore,
     JoinedEmbeddings,
@@ -24,6 +27,7 @@ from vestige.embeddings.store import (
 )
 
 __all__ = [
+    "LOGITS",
     "EmbeddingConfig",
     "EmbeddingStore",
     "Embeddings",

@@ -20,11 +20,11 @@ from vestige.data import Source
 from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.views import View
-from vestige.embeddings.store import EmbeddingStore, pack_units
+from vestige.embeddings.store import LOGITS, EmbeddingStore, pack_units
 from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json, write_table
 from vestige.metrics import UnitMemory, ssl_alignment
-from vestige.models import CanvasEncoder, Encoder, TextCutter, UnitEncoder
+from vestige.models import CanvasEncoder, ClassifyingEncoder, Encoder, TextCutter, UnitEncoder
 from vestige.progress import Advance, progress, say
 from vestige.samples import Modality, Sample
 
@@ -331,6 +331,8 @@ def _embed_batch(
         stacked = torch.stack([prepared[place].plain[modality] for place in has])
         x, units = _forward(encoder, modality, stacked, watch=watch)
         found = {str(modality): x}
+        if isinstance(encoder, ClassifyingEncoder):
+            found[LOGITS] = encoder.logits({modality: stacked})
         if _augmented(modality, config):
             views = [prepared[place].views.get(modality) for place in has]
             found |= _view_summaries(encoder, modality, x, units, views)

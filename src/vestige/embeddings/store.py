@@ -13,6 +13,9 @@ from vestige.files import read_json, read_table
 from vestige.metrics import UnitMemory
 from vestige.samples import Modality
 
+LOGITS = "logits"
+"""The tensor with what a classifier says of the un-augmented samples."""
+
 
 class Embeddings(Protocol):
     """Embeddings of samples under one model, in shards."""

@@ -15,7 +15,7 @@ from .dejavu_samples import GapCurve, SampleGaps, sample_gaps
 from .detection import AUC, auc, average_precision, precision_at
 from .heldout import heldout_mean
 from .heldout_error import HeldoutSpread, heldout_standard_error
-from .labelmem import label_alignment
+from .labelmem import label_alignment, label_set_alignment
 from .labelsets import LabelSets
 from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
 from .multimem import cross_modal_consistency, cross_modal_consistency_from_means, pair_alignments
@@ -56,6 +56,7 @@ __all__ = [
     "heldout_mean",
     "heldout_standard_error",
     "label_alignment",
+    "label_set_alignment",
     "leave_one_modality_out",
     "mean_interval",
     "memorization",

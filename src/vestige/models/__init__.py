@@ -6,10 +6,11 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from vestige.data.inputs import Inputs
+from vestige.data.labels import LabelKind
 from vestige.data.views import View
 from vestige.samples import Modality, Sample
 
-__all__ = ["BackboneEncoder", "CanvasEncoder", "Encoder", "TextCutter", "UnitEncoder"]
+__all__ = ["BackboneEncoder", "CanvasEncoder", "ClassifyingEncoder", "Encoder", "TextCutter", "UnitEncoder"]
 
 
 @runtime_checkable
@@ -85,4 +86,23 @@ class BackboneEncoder(Encoder, Protocol):
 
     def encode_backbone(self, batch: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
         """Features of a batch of prepared media, {modality: [B, b]}, of any norm, float32; b differs by modality."""
+        ...
+
+
+@runtime_checkable
+class ClassifyingEncoder(Encoder, Protocol):
+    """An encoder that also tells classes apart."""
+
+    @property
+    def labels(self) -> LabelKind:
+        """What it learned: the one label of a sample, or its objects."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    def logits(self, batch: Mapping[Modality, Tensor]) -> Tensor:
+        """Unnormalised scores of the classes, float32 [B, C], of a batch of prepared tensors."""
         ...

@@ -8,7 +8,7 @@ averaged, or joined by one layer of attention over time.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from open_clip.transformer import VisionTransformer
@@ -54,6 +54,15 @@ class Towers(nn.Module):
     def logit_scale(self, a: Modality, b: Modality) -> Tensor:
         """The logarithm of the inverse temperature of a pair, in the order of `modalities`."""
         return self.logit_scales[f"{a}_{b}"]
+
+
+@runtime_checkable
+class ProjectingTower(Protocol):
+    """A tower that says itself what it has before it projects into the shared space."""
+
+    def backbone(self, batch: Tensor) -> Tensor:
+        """Features, [n, b]."""
+        ...
 
 
 class PictureTower(nn.Module):
@@ -133,7 +142,7 @@ def build(description: Architecture, modalities: Sequence[Modality], *, seed: in
     # Each tower starts from the seed, whatever else is built: models of other modalities share what they share.
     towers: dict[Modality, nn.Module] = {}
     if Modality.IMAGE in modalities:
-        towers[Modality.IMAGE] = _picture_tower(description, seed)
+        towers[Modality.IMAGE] = picture_tower(description, seed)
     if Modality.TEXT in modalities:
         towers[Modality.TEXT] = openclip.build_towers(description, seed=seed)[1]
     with torch.random.fork_rng(devices=[]):
@@ -149,14 +158,15 @@ def build(description: Architecture, modalities: Sequence[Modality], *, seed: in
             video = description["video_cfg"]
             if video["pool"] not in POOLS:
                 raise VestigeError(f"video_cfg: pool is one of {', '.join(POOLS)}, not {video['pool']!r}")
-            frame = _picture_tower(description, seed)
+            frame = picture_tower(description, seed)
             torch.manual_seed(seed)
             head_width = description["vision_cfg"].get("head_width", 64)
             towers[Modality.VIDEO] = FilmTower(frame, video["frames"], video["pool"], embed_dim, head_width)
         return Towers(towers)
 
 
-def _picture_tower(description: Architecture, seed: int) -> PictureTower:
+def picture_tower(description: Architecture, seed: int) -> PictureTower:
+    """OpenCLIP's vision tower with fresh weights; the same seed gives the same weights."""
     visual, _, (mean, std) = openclip.build_towers(description, seed=seed)
     return PictureTower(visual, mean, std)
 

@@ -20,7 +20,7 @@ from vestige.models.architectures import Architecture
 from vestige.models.backbone import before_projection
 from vestige.models.once import Once
 from vestige.models.openclip import WEIGHTS_FILE
-from vestige.models.towers import FilmTower, PictureTower, SoundTower, Towers
+from vestige.models.towers import FilmTower, PictureTower, ProjectingTower, SoundTower, Towers
 from vestige.models.units import watched_units
 from vestige.models.weights import fill, read_weights, weights_digest
 from vestige.samples import Modality, Sample
@@ -119,5 +119,7 @@ def _backbone(tower: nn.Module, batch: Tensor) -> Tensor:
         return _backbone(tower.frame, batch.flatten(0, 1)).unflatten(0, batch.shape[:2]).mean(1)
     if isinstance(tower, SoundTower):
         return before_projection(tower.transformer, lambda: tower(batch))
+    if isinstance(tower, ProjectingTower):
+        return tower.backbone(batch)
     assert isinstance(tower, PictureTower)
     return before_projection(tower.visual, lambda: tower(batch))

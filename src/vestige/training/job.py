@@ -9,20 +9,30 @@ from rich.filesize import decimal
 from torch import nn
 
 from vestige.config import RunConfig
+from vestige.data.inputs import PictureInput
+from vestige.data.labels import Labels
 from vestige.errors import VestigeError
 from vestige.files import remove
 from vestige.material import Material
 from vestige.models import openclip
+from vestige.models.blip import BlipBlueprint
 from vestige.models.blueprint import Blueprint
+from vestige.models.dino import DinoBlueprint
+from vestige.models.supervised import SupervisedBlueprint
+from vestige.models.trainable import Trainable
 from vestige.progress import say
+from vestige.samples import Modality
 from vestige.training.batches import batch_count
+from vestige.training.blip import ContrastAndMatch
+from vestige.training.dino import SelfDistillation
 from vestige.training.loop import Estimate, duration, estimate, train_block
 from vestige.training.objectives import Captioning, Contrastive, Objective, PairwiseContrastive, Sigmoid
+from vestige.training.supervised import Classification
 from vestige.training.team import Team
 
 
 def train_design(
-    material: Material, config: RunConfig, blueprint: Blueprint, directory: Path, team: Team | None = None
+    material: Material, config: RunConfig, blueprint: Trainable, directory: Path, team: Team | None = None
 ) -> None:
     """Train the models of a design, or what is left of them, into `models/<name>/` of a run's directory.
 
@@ -37,7 +47,7 @@ def train_design(
         VestigeError: a batch larger than the data, or a training that diverged.
     """
     team = team or Team()
-    design, examples = material.design, material.examples
+    design, examples, blueprint = material.design, material.examples, blueprint.for_labels(material.labels)
     folders = {name: directory / "models" / name for name in design.models}
     if all(folder.exists() for folder in folders.values()):
         remove(directory / "checkpoints")
@@ -45,7 +55,7 @@ def train_design(
     first = blueprint.build(config.seed)
     if blueprint.tokenizer is not None:
         _warn_of_long_captions(material.captions, blueprint.tokenizer, blueprint.description)
-    slots, objective = design.slots(), objective_of(blueprint)
+    slots, objective = design.slots(), objective_of(blueprint, material.labels)
     if slots.shape[1] < config.training.batch_size:
         raise VestigeError(
             f"training.batch_size is {config.training.batch_size} and a model sees {slots.shape[1]} samples: lower it"
@@ -81,15 +91,31 @@ def train_design(
     team.first(partial(remove, directory / "checkpoints"))
 
 
-def cost_of(material: Material, config: RunConfig, blueprint: Blueprint) -> Estimate:
+def cost_of(material: Material, config: RunConfig, blueprint: Trainable) -> Estimate:
     """What training the models of a design takes, from a few steps of one."""
-    models, slots = len(material.design.models), material.design.slots()
-    model = blueprint.build(config.seed)
-    return estimate(model, models, slots, material.examples, objective_of(blueprint), config.training)
+    design, blueprint = material.design, blueprint.for_labels(material.labels)
+    model, objective = blueprint.build(config.seed), objective_of(blueprint, material.labels)
+    return estimate(model, len(design.models), design.slots(), material.examples, objective, config.training)
 
 
-def objective_of(blueprint: Blueprint) -> Objective:
-    """What models of this blueprint are trained to do."""
+def objective_of(blueprint: Trainable, labels: Labels | None = None) -> Objective:
+    """What models of this blueprint are trained to do, to samples with these labels."""
+    match blueprint:
+        case Blueprint():
+            return _contrast(blueprint)
+        case DinoBlueprint(config=config):
+            read = blueprint.inputs[Modality.IMAGE]
+            assert isinstance(read, PictureInput)
+            return SelfDistillation(config, read.size, blueprint.local_size)
+        case BlipBlueprint():
+            return ContrastAndMatch()
+        case SupervisedBlueprint():
+            assert labels is not None
+            return Classification(labels)
+    raise TypeError(f"no objective for {type(blueprint).__name__}")
+
+
+def _contrast(blueprint: Blueprint) -> Objective:
     if not blueprint.plain:
         return PairwiseContrastive()
     if "multimodal_cfg" in blueprint.description:
@@ -99,7 +125,7 @@ def objective_of(blueprint: Blueprint) -> Objective:
 
 
 def _keep(
-    models: Mapping[str, nn.Module], blueprint: Blueprint, folders: Mapping[str, Path], checkpoints: Path
+    models: Mapping[str, nn.Module], blueprint: Trainable, folders: Mapping[str, Path], checkpoints: Path
 ) -> None:
     for name, model in models.items():
         blueprint.save(model, folders[name])
