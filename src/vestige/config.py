@@ -14,6 +14,7 @@ from vestige.data import FORMATS
 from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
+from vestige.report.options import ReportConfig
 from vestige.training.config import TrainingConfig
 
 
@@ -101,6 +102,7 @@ class RunConfig:
     pictures and texts, multimem for other modalities."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
+    report: ReportConfig = field(default_factory=ReportConfig)
     seed: int = 0
     """Everything random follows from it."""
 

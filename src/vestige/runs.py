@@ -13,7 +13,7 @@ tensorboard/          training logs
 embeddings/<name>/    what the metrics need of each sample
 scores.parquet        a row a sample
 summary.json          the numbers of the report
-report.html
+report.html           the page; report_files/ beside it where its media are too much for one file
 """
 
 import shlex
@@ -30,7 +30,6 @@ from vestige.alignments import align, heldout_rows, metrics_named
 from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
-from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
@@ -41,7 +40,7 @@ from vestige.models import CanvasEncoder
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
 from vestige.report.build import build_report
-from vestige.runfolder import claimed
+from vestige.runfolder import ENVIRONMENT, claimed
 from vestige.samples import Modality
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
@@ -81,7 +80,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         stores = _embed(material, config, directory)
         scores = _score(stores, material, config, metrics, directory / "scores.parquet")
         summary = _summarise(stores, scores, material, config, directory)
-        _report(material.samples, scores, summary, config, directory / "report.html")
+        _report(material.samples, stores, scores, summary, config, directory)
     return RunResult(directory, scores, summary)
 
 
@@ -248,17 +247,26 @@ def _summarise(
     return summary
 
 
-def _report(samples: Source, scores: pa.Table, summary: Mapping[str, Any], config: RunConfig, path: Path) -> None:
+def _report(
+    samples: Source,
+    stores: Mapping[str, EmbeddingStore],
+    scores: pa.Table,
+    summary: Mapping[str, Any],
+    config: RunConfig,
+    directory: Path,
+) -> None:
+    path = directory / "report.html"
     if path.exists():
         return
-
-    def picture(key: str):
-        sample = next(iter(samples.samples([key])))
-        if Modality.IMAGE not in sample.media:
-            return None
-        try:
-            return decode_picture(sample.media[Modality.IMAGE])
-        except UnreadableMedia:
-            return None
-
-    build_report(scores, summary, config=to_yaml(config), picture=picture, out=path)
+    evaluation = directory / "evaluation.parquet"
+    build_report(
+        scores,
+        summary,
+        config=to_yaml(config),
+        out=path,
+        samples=samples.samples,
+        stores=stores,
+        evaluation=read_table(evaluation) if evaluation.exists() else None,
+        versions=read_json(directory / ENVIRONMENT),
+        options=config.report,
+    )
