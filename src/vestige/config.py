@@ -156,14 +156,15 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     return dataclasses.replace(config, model=model, data=data)
 
 
+def changed(one: RunConfig, other: RunConfig) -> list[tuple[str, Any, Any]]:
+    """The settings in which two configurations differ, as (name, value of one, value of other)."""
+    first, second = dict(_flat(_plain(one))), dict(_flat(_plain(other)))
+    return [(name, first.get(name), second.get(name)) for name in first | second if first.get(name) != second.get(name)]
+
+
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
     """The settings in which two configurations differ, as `name: value of one, now value of other`."""
-    first, second = dict(_flat(_plain(one))), dict(_flat(_plain(other)))
-    return [
-        f"{name}: {first.get(name)}, now {second.get(name)}"
-        for name in first | second
-        if first.get(name) != second.get(name)
-    ]
+    return [f"{name}: {was}, now {now}" for name, was, now in changed(one, other)]
 
 
 def _plain(value: Any) -> Any:
