@@ -23,6 +23,7 @@ from vestige.errors import VestigeError
 from vestige.metrics import population_gaps, sample_gaps
 from vestige.models import Encoder
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, rows_of
+from vestige.retrieved import retrieved
 from vestige.samples import Sample
 from vestige.scores import NULL, score_table
 from vestige.units import unit_table, units_of_samples
@@ -46,12 +47,14 @@ class ScoreResult:
             `units_<model>`, how many units of the model answer to the sample most.
         units: with `unitmem`, for every model a row a unit (`vestige.units.unit_table`).
         dejavu: with `dejavu`, population and sample-level gaps of the candidates (`object_gaps`), else None.
+        retrieved: with `dejavu` and the samples at hand, what the models retrieved (`vestige.retrieved`), else None.
     """
 
     columns: tuple[str, ...]
     table: pa.Table
     units: Mapping[str, pa.Table]
     dejavu: Mapping[str, Any] | None
+    retrieved: pa.Table | None = None
 
 
 def score(f: Encoder, g: Encoder, data: Source, heldout: Source | None = None, **options: Any) -> ScoreResult:
@@ -128,6 +131,8 @@ def score_models(
             kept = embed(encoders, public, place / "public", plain, seed=seed, label="embedding public")
             test = ObjectRecoveryTest(kept, _objects(public), _objects(data), recovery or RecoveryConfig())
         result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, test=test)
+        if test is not None and public is not None:
+            result = replace(result, retrieved=retrieved(result.table, stores, test, data, public))
         if UNITMEM in metrics:
             result = _with_units(result, stores, data.keys())
     captions = {sample.key: sample.captions for sample in data.samples(data.keys())}
