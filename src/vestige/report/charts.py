@@ -62,7 +62,7 @@ def lines(
     return styled(alt.layer(band, line, dots))
 
 
-def styled(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> dict[str, Any]:
+def styled(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = HEIGHT) -> dict[str, Any]:
     """The specification of a chart in the look of the report."""
     text = {"labelColor": GREY, "titleColor": GREY, "labelFontSize": 12, "titleFontSize": 12}
     return (

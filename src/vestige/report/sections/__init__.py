@@ -1,4 +1,4 @@
-"""Further parts of a report, one a file: each reads the folder of a run, and gives nothing where that lacks its data."""
+"""Further parts of a report, one a file: each reads the folder of a run, and gives nothing where its data lack."""
 
 from collections.abc import Callable
 from pathlib import Path

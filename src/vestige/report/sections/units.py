@@ -7,7 +7,6 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vestige.files import read_table
 from vestige.report.charts import lines
@@ -31,7 +30,7 @@ def units_by_layer(directory: Path) -> list[Section]:
         return []
     units = read_table(directory / UNITS, COLUMNS)
     models = list(dict.fromkeys(units["model"].to_pylist()))
-    own = {model: units.filter(pc.equal(units["model"], model)) for model in models}
+    own = {model: units.filter(pa.array([name == model for name in units["model"].to_pylist()])) for model in models}
     captions = _captions(directory)
     points = [point for model in models for point in _points(model, own[model])]
     if not points:
@@ -134,12 +133,11 @@ def _share(own: dict[str, pa.Table]):
 
 
 def _highest(units: pa.Table) -> Sequence[dict[str, Any]]:
-    alive = units.filter(pc.is_finite(units["unitmem"]))
     # Negative activations can give any number; what lies in [0, 1] is what the measure means.
-    inside = alive.filter(pc.and_(pc.greater_equal(alive["unitmem"], 0), pc.less_equal(alive["unitmem"], 1)))
-    by = [("unitmem", "descending"), ("layer", "ascending"), ("unit", "ascending")]
-    order = pc.sort_indices(inside, sort_keys=by)
-    return inside.take(order[:SHOWN]).to_pylist()
+    score = units["unitmem"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    inside = np.flatnonzero((score >= 0) & (score <= 1))
+    order = inside[np.argsort(-score[inside], kind="stable")]
+    return units.take(pa.array(order[:SHOWN])).to_pylist()
 
 
 def _captions(directory: Path) -> dict[str, str]:
