@@ -53,13 +53,18 @@ class FinishedRun:
         design = Design.load(self.directory / "membership.parquet")
         return Planted.load(exchanged).apply(Subset(source, design.keys))
 
-    def pictures(self) -> PictureOf:
-        """A function from a key to its picture; where the data are gone it has none, which is said."""
+    def opened(self) -> Source | None:
+        """The samples, or None where the data are gone, which is said: a report without pictures is worth having."""
         try:
-            return pictures(self.samples())
+            return self.samples()
         except (VestigeError, OSError) as error:
             say(f"no pictures are shown, the samples of {self.directory} cannot be opened: {error}")
-            return lambda key: None
+            return None
+
+    def pictures(self) -> PictureOf:
+        """A function from a key to its picture; None where it has none, or the data are gone."""
+        source = self.opened()
+        return (lambda key: None) if source is None else pictures(source)
 
 
 def read_run(directory: Path) -> FinishedRun:

@@ -136,7 +136,7 @@ def _roles(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _cards(comparison: Comparison, places: Sequence[int], samples: Source | None) -> list[Moved]:
     both = comparison.both
-    captions = [
+    captions: list[list[str]] = [
         [(run.scores["caption"][int(row[place])].as_py() or "").strip() for place in places]
         for run, row in ((comparison.a, both.row_a), (comparison.b, both.row_b))
     ]
@@ -154,7 +154,7 @@ def _cards(comparison: Comparison, places: Sequence[int], samples: Source | None
             b=float(both.b[place]),
             media=shown,
         )
-        for place, first, second, shown in zip(places, *captions, media, strict=True)
+        for place, first, second, shown in zip(places, captions[0], captions[1], media, strict=True)
     ]
 
 

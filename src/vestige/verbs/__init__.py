@@ -10,6 +10,8 @@ or vestige run CONFIG.yaml""",
 torchrun --nproc-per-node 2 -m vestige train --data SOURCE ...""",
     "score": """score samples with two checkpoints you trained, or a run with more metrics:
 vestige score RUN --metric clipmem,multimem,sslmem,unitmem""",
+    "report": """the report of a finished run anew, for a paper, or two runs compared:
+vestige report RUN [--format md|csv|png|svg|pdf|parquet] [--out PATH], vestige report RUN_A RUN_B""",
     "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",
     "caption": """write more captions for data that have one each:
 vestige caption DATA --with wordnet --count 4 --out captions.parquet""",

@@ -22,7 +22,8 @@ def mitigation(comparison: Comparison) -> Section | None:
     others = [name for name, *_ in comparison.settings if not name.startswith(TRAINING)]
     note = (
         "What is trained differently in B, then what that changes: memorization by role, where B should be lower, and"
-        " utility of the first model, where it should not. The change of a mean is over the samples that have the role in both runs."
+        " utility of the first model, where it should not. The change of a mean is over the samples that have the role"
+        " in both runs."
     )
     if others:
         note += f" Beware: {', '.join(others)} differ too, so the change is not that of training alone."
