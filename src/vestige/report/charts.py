@@ -45,20 +45,19 @@ def lines(
     names = list(dict.fromkeys(row[series] for row in rows))
     key = None if len(names) < 2 else alt.Legend(title=legend, orient="top", symbolType="stroke")
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=across)
-    own = {"scale": colours(names), "legend": key}
+    # One scale and one legend for all layers.
+    colour = alt.Color(f"{series}:N", scale=colours(names), legend=key)
     band = (
         base.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_area(opacity=0.16)
-        .encode(y=alt.Y("low:Q"), y2="high:Q", fill=alt.Fill(f"{series}:N", scale=colours(names), legend=None))
+        .encode(y=alt.Y("low:Q"), y2="high:Q", color=colour)
     )
     line = base.mark_line(strokeWidth=1.8).encode(
         y=up,
-        stroke=alt.Stroke(f"{series}:N", **own),
+        color=colour,
         strokeDash=alt.StrokeDash(f"{series}:N", scale=dashes(names), legend=key),
     )
-    dots = base.mark_circle(size=28, opacity=1).encode(
-        y=up, fill=alt.Fill(f"{series}:N", scale=colours(names), legend=None)
-    )
+    dots = base.mark_circle(size=28, opacity=1).encode(y=up, color=colour)
     return styled(alt.layer(band, line, dots))
 
 

@@ -32,7 +32,7 @@ NAME = 60
 
 
 def write_figures(run: FinishedRun, folder: Path, kind: Kind) -> list[Path]:
-    """Write the figures that the run has the data of, each whole: scores by role, alignments, and those of the sections.
+    """Write the figures that the run has the data of: scores by role, alignments, and those of the sections.
 
     Args:
         run: a finished run.
@@ -88,7 +88,7 @@ def paper(specification: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scores_by_role(run: FinishedRun) -> dict[str, Any] | None:
-    """The histogram of the report with axis and legend; every role is divided by its own number. None without scores."""
+    """The histogram of the report with axis and legend, every role divided by its own number; None without scores."""
     metric = run.summary["metric"]
     found = histogram({role: _numbers(run.scores, metric)[_role(run.scores) == role] for role in ROLES})
     if found is None:
@@ -112,10 +112,10 @@ def _histogram(found: Histogram, across: str) -> dict[str, Any]:
         detail="run:N",
     )
     areas = base.mark_area(interpolate="step-after", fillOpacity=0.12).encode(
-        fill=alt.Fill("series:N", scale=colours(names), legend=None)
+        color=alt.Color("series:N", scale=colours(names), legend=legend)
     )
     lines = base.mark_line(interpolate="step-after", strokeWidth=1.4).encode(
-        stroke=alt.Stroke("series:N", scale=colours(names), legend=legend),
+        color=alt.Color("series:N", scale=colours(names), legend=legend),
         strokeDash=alt.StrokeDash("series:N", scale=dashes(names), legend=legend),
     )
     return styled(alt.layer(areas, lines))

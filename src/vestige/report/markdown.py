@@ -14,8 +14,9 @@ from vestige.usefulness import Figure, usefulness
 SHOWN = 20
 LONGEST_CAPTION = 160
 LONGEST_KEY = 80
-# What CommonMark and GitHub give a meaning, inside a line or at its beginning.
-SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~^$:@/=\"'])")
+# What CommonMark and GitHub give a meaning: inside a line, at its beginning, and where they would make a link of a text.
+INSIDE = re.compile(r"[\\`*_\[\]|~$!]|:(?=//)|@(?!\d)|(?<=www)\.", re.IGNORECASE)
+BEGINNING = re.compile(r"^(\d*)([#+\-=.)])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -34,7 +35,7 @@ def escaped(text: str) -> str:
     """A text on one line in which nothing is markup: no link, no picture, no HTML, no cell of a table ends."""
     line = " ".join(str(visible(text)).split())
     line = re.sub("[&<>]", lambda found: ENTITIES[found[0]], line)
-    return SIGNS.sub(r"\\\1", line)
+    return BEGINNING.sub(r"\1\\\2", INSIDE.sub(r"\\\g<0>", line))
 
 
 def _parts(run: FinishedRun, shown: int) -> Iterable[str]:

@@ -1,9 +1,9 @@
 """The table of scores as CSV that a spreadsheet may open: texts of the data are text there, never formulas.
 
-A spreadsheet runs a cell that begins with = + - or @ (CWE-1236), whatever quotes the file has around it. Such texts, and
-those that begin with an apostrophe already, get an apostrophe in front: a spreadsheet shows the text and does not run it,
-and a program that takes one leading apostrophe off every text has the original back. Numbers are never changed. Where
-every byte counts, `scores.parquet` has the texts as they are.
+A spreadsheet runs a cell that begins with = + - or @ (CWE-1236), whatever quotes the file has around it. Such texts,
+and those that begin with an apostrophe already, get an apostrophe in front: a spreadsheet shows the text and does not
+run it, and a program that takes one leading apostrophe off every text has the original back. Numbers are never changed.
+Where every byte counts, `scores.parquet` has the texts as they are.
 """
 
 import csv

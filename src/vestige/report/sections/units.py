@@ -21,7 +21,7 @@ SHOWN = 10
 LONGEST_CAPTION = 120
 LONGEST_KEY = 60
 LONGEST_LAYER = 44
-LAYERS = alt.Axis(title="layer, from the input on", labelAngle=-40, labelLimit=150)
+LAYERS = alt.Axis(title="layer", labelAngle=-40, labelLimit=150)
 
 
 def units_by_layer(directory: Path) -> list[Section]:
@@ -35,7 +35,8 @@ def units_by_layer(directory: Path) -> list[Section]:
     points = [point for model in models for point in _points(model, own[model])]
     if not points:
         return []
-    depth = list(dict.fromkeys(point["layer"] for point in points))
+    short = _told_apart(list(dict.fromkeys(point["layer"] for point in points)))
+    points = [point | {"layer": short[point["layer"]]} for point in points]
     return [
         Section(
             title="UnitMem by layer",
@@ -47,7 +48,7 @@ def units_by_layer(directory: Path) -> list[Section]:
             ),
             specification=lines(
                 points,
-                across=alt.X("layer:O", sort=depth, axis=LAYERS),
+                across=alt.X("layer:O", sort=list(short.values()), axis=LAYERS),
                 up=alt.Y("median:Q", axis=alt.Axis(title="UnitMem (median, middle half)")),
                 series="model",
                 legend="model",
@@ -55,6 +56,14 @@ def units_by_layer(directory: Path) -> list[Section]:
             html=_layers(own) + _tops(own, captions),
         )
     ]
+
+
+def _told_apart(layers: Sequence[str]) -> dict[str, str]:
+    """The names of layers without the parts that all of them have; whole where that would make two alike."""
+    parts = [layer.split(".") for layer in layers]
+    common = set(parts[0]).intersection(*parts)
+    short = [".".join(part for part in own if part not in common) for own in parts]
+    return dict(zip(layers, short if all(short) and len(set(short)) == len(layers) else layers, strict=True))
 
 
 def _points(model: str, units: pa.Table) -> list[dict[str, Any]]:
