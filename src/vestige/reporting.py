@@ -7,14 +7,18 @@ from typing import Literal
 
 from vestige.comparison import compare
 from vestige.config import to_yaml
+from vestige.embeddings import EmbeddingStore
 from vestige.errors import VestigeError
+from vestige.files import read_json, read_table
 from vestige.finished import FinishedRun, read_run
 from vestige.report.build import build_report
 from vestige.report.compare import build_comparison
 from vestige.report.explorer import write_explorer_table
 from vestige.report.figures import write_figures
 from vestige.report.markdown import write_markdown
+from vestige.report.sections import sections_of
 from vestige.report.spreadsheet import write_csv
+from vestige.runfolder import ENVIRONMENT
 
 Format = Literal["html", "md", "csv", "png", "svg", "pdf", "parquet"]
 NAMES = {"html": "report.html", "md": "report.md", "csv": "scores.csv", "parquet": "explorer.parquet"}
@@ -65,8 +69,20 @@ def report_of(run: Path, files: ReportFiles) -> list[Path]:
 
 
 def write_page(run: FinishedRun, out: Path) -> None:
-    """Write the page of a finished run anew, with the sections that its folder has data for since."""
-    build_report(run.scores, run.summary, config=to_yaml(run.config), picture=run.pictures(), out=out)
+    """Write the page of a finished run anew, with what was scored, evaluated and logged since."""
+    source, evaluation = run.opened(), run.directory / "evaluation.parquet"
+    build_report(
+        run.scores,
+        run.summary,
+        config=to_yaml(run.config),
+        out=out,
+        samples=None if source is None else source.samples,
+        stores={model: EmbeddingStore(run.directory / "embeddings" / model) for model in run.summary["models"]},
+        evaluation=read_table(evaluation) if evaluation.exists() else None,
+        sections=sections_of(run.directory),
+        versions=read_json(run.directory / ENVIRONMENT),
+        options=run.config.report,
+    )
 
 
 def comparison_of(runs: Sequence[Path], files: ReportFiles) -> list[Path]:

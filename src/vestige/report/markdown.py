@@ -14,7 +14,7 @@ from vestige.usefulness import Figure, usefulness
 SHOWN = 20
 LONGEST_CAPTION = 160
 LONGEST_KEY = 80
-# What CommonMark and GitHub give a meaning: inside a line, at its beginning, and where they would make a link of a text.
+# What CommonMark and GitHub give a meaning: inside a line (there also what makes a link of a text), at its beginning.
 INSIDE = re.compile(r"[\\`*_\[\]|~$!]|:(?=//)|@(?!\d)|(?<=www)\.", re.IGNORECASE)
 BEGINNING = re.compile(r"^(\d*)([#+\-=.)])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
