@@ -40,6 +40,7 @@ from vestige.models import CanvasEncoder
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint, load_encoder, modalities_named
 from vestige.report.build import build_report
+from vestige.report.sections import sections_of
 from vestige.runfolder import ENVIRONMENT, claimed
 from vestige.samples import Modality
 from vestige.scores import score_table
@@ -61,6 +62,13 @@ class RunResult:
     directory: Path
     scores: pa.Table
     summary: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what was found, and the most memorized samples with their pictures."""
+        from vestige.finished import read_run
+        from vestige.report.notebook import run_html
+
+        return run_html(self.summary, self.scores, read_run(self.directory).opened())
 
 
 def execute(config: RunConfig, directory: Path) -> RunResult:
@@ -267,6 +275,7 @@ def _report(
         samples=samples.samples,
         stores=stores,
         evaluation=read_table(evaluation) if evaluation.exists() else None,
+        sections=sections_of(directory),
         versions=read_json(directory / ENVIRONMENT),
         options=config.report,
     )

@@ -56,6 +56,12 @@ class ScoreResult:
     dejavu: Mapping[str, Any] | None
     retrieved: pa.Table | None = None
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the most memorized samples; `vestige.show(result.table, data)` has their pictures too."""
+        from vestige.report.notebook import show
+
+        return show(self.table, metric=self.columns[0] if self.columns else None)._repr_html_()
+
 
 def score(f: Encoder, g: Encoder, data: Source, heldout: Source | None = None, **options: Any) -> ScoreResult:
     """How much f memorized of each sample, against g, which did not see it: `score_models` of {"f": f, "g": g}.

@@ -5,10 +5,20 @@ from typing import Any
 
 import altair as alt
 
+from vestige.report.text import finite
+
 HEIGHT = 260
 GREY = "var(--muted)"
 # In this order to whatever a chart compares that is no role: models, rankings, runs. Dashes tell them apart too.
 COLOURS = ("candidate", "independent", "external", "planted", "shared")
+LEGEND: dict[str, Any] = {
+    "orient": "top",
+    "symbolType": "stroke",
+    "symbolStrokeWidth": 2,
+    "symbolSize": 220,
+    "symbolOpacity": 1,
+}
+"""Of lines: a piece of each."""
 DASHES = ([1, 0], [8, 3], [2, 2], [5, 3], [10, 2, 2, 2])
 
 
@@ -43,22 +53,21 @@ def lines(
         legend: title of the legend; None where there is one line alone.
     """
     names = list(dict.fromkeys(row[series] for row in rows))
-    key = None if len(names) < 2 else alt.Legend(title=legend, orient="top", symbolType="stroke")
+    key = None if len(names) < 2 else alt.Legend(title=legend, **LEGEND)
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=across)
     # One scale and one legend for all layers.
     colour = alt.Color(f"{series}:N", scale=colours(names), legend=key)
-    band = (
-        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-        .mark_area(opacity=0.16)
-        .encode(y=alt.Y("low:Q"), y2="high:Q", color=colour)
-    )
-    line = base.mark_line(strokeWidth=1.8).encode(
-        y=up,
-        color=colour,
-        strokeDash=alt.StrokeDash(f"{series}:N", scale=dashes(names), legend=key),
-    )
-    dots = base.mark_circle(size=28, opacity=1).encode(y=up, color=colour)
-    return styled(alt.layer(band, line, dots))
+    dash = alt.StrokeDash(f"{series}:N", scale=dashes(names), legend=key)
+    layers = [
+        base.mark_line(strokeWidth=1.8).encode(y=up, color=colour, strokeDash=dash),
+        base.mark_circle(size=28, opacity=1).encode(y=up, color=colour),
+    ]
+    # A layer without a row would make Vega warn of it.
+    known = [row for row in rows if finite(row["low"]) is not None and finite(row["high"]) is not None]
+    if known:
+        band = alt.Chart(alt.InlineData(values=known)).mark_area(opacity=0.16)
+        layers.insert(0, band.encode(x=across, y=alt.Y("low:Q"), y2="high:Q", color=colour))
+    return styled(alt.layer(*layers))
 
 
 def styled(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = HEIGHT) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vestige.files import replacing
 from vestige.finished import FinishedRun
 from vestige.progress import progress
-from vestige.report.charts import colours, dashes, styled
+from vestige.report.charts import LEGEND, colours, dashes, styled
 from vestige.report.claim import ROLES
 from vestige.report.histogram import Histogram, histogram, outlines
 from vestige.report.offline import resource
@@ -100,7 +100,7 @@ def scores_by_role(run: FinishedRun) -> dict[str, Any] | None:
 
 def _histogram(found: Histogram, across: str) -> dict[str, Any]:
     names = list(found.counts)
-    legend = alt.Legend(title=None, orient="top")
+    legend = alt.Legend(title=None, **LEGEND)
     base = alt.Chart(alt.InlineData(values=outlines(found))).encode(
         x=alt.X("score:Q", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(title=across)),
         y=alt.Y(

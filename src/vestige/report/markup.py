@@ -10,10 +10,10 @@ Cell = str | Markup
 
 
 def table(caption: str, header: Sequence[Cell], rows: Iterable[Sequence[Cell]]) -> Markup:
-    """A table of numbers that scrolls by itself where it is too wide; the first cell of a row is its header.
+    """A table of numbers under a title, scrolled by itself where it is too wide; the first cell of a row is its header.
 
     Args:
-        caption: what it shows, for those who do not see it.
+        caption: what it shows.
         header: names of the columns.
         rows: as many cells each; text is escaped, `Markup` is not.
     """
@@ -25,9 +25,9 @@ def table(caption: str, header: Sequence[Cell], rows: Iterable[Sequence[Cell]]) 
         for first, *rest in rows
     )
     return Markup(
-        '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table class="numbers">'
+        '<h3>{}</h3><div class="scroll" role="region" aria-label="{}" tabindex="0"><table class="numbers">'
         '<caption class="hidden">{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
-    ).format(shown(caption), shown(caption), head, body)
+    ).format(shown(caption), shown(caption), shown(caption), head, body)
 
 
 def texts(lines: Iterable[Cell]) -> Markup:
