@@ -68,7 +68,12 @@ class RunResult:
         from vestige.finished import read_run
         from vestige.report.notebook import run_html
 
-        return run_html(self.summary, self.scores, read_run(self.directory).opened())
+        try:
+            samples = read_run(self.directory).opened()
+        except VestigeError:
+            # The folder was moved or removed since: the numbers are still here.
+            samples = None
+        return run_html(self.summary, self.scores, samples)
 
 
 def execute(config: RunConfig, directory: Path) -> RunResult:

@@ -60,7 +60,9 @@ class ScoreResult:
         """In a notebook: the most memorized samples; `vestige.show(result.table, data)` has their pictures too."""
         from vestige.report.notebook import show
 
-        return show(self.table, metric=self.columns[0] if self.columns else None)._repr_html_()
+        if not self.columns:
+            return "<p>No score of samples was asked for: see <code>units</code>.</p>"
+        return show(self.table, metric=self.columns[0])._repr_html_()
 
 
 def score(f: Encoder, g: Encoder, data: Source, heldout: Source | None = None, **options: Any) -> ScoreResult:

@@ -28,8 +28,8 @@ LONGEST_KEY = 60
 SCORED = ("candidate", "mixed")
 CARD = Markup(
     '<figure style="margin:0;width:10.5rem;overflow:hidden;overflow-wrap:anywhere">{media}'
-    '<figcaption><bdi dir="auto">{caption}</bdi><br><b>{score}</b> {facts}<br><small><bdi>{key}</bdi></small></figcaption>'
-    "</figure>"
+    '<figcaption><bdi dir="auto">{caption}</bdi><br><b>{score}</b> {facts}<br>'
+    "<small><bdi>{key}</bdi></small></figcaption></figure>"
 )
 FLOW = Markup('<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{}</div>')
 
