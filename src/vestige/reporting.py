@@ -19,6 +19,7 @@ from vestige.report.markdown import write_markdown
 from vestige.report.sections import sections_of
 from vestige.report.spreadsheet import write_csv
 from vestige.runfolder import ENVIRONMENT
+from vestige.usefulness import EVALUATION
 
 Format = Literal["html", "md", "csv", "png", "svg", "pdf", "parquet"]
 NAMES = {"html": "report.html", "md": "report.md", "csv": "scores.csv", "parquet": "explorer.parquet"}
@@ -70,17 +71,20 @@ def report_of(run: Path, files: ReportFiles) -> list[Path]:
 
 def write_page(run: FinishedRun, out: Path) -> None:
     """Write the page of a finished run anew, with what was scored, evaluated and logged since."""
-    source, evaluation = run.opened(), run.directory / "evaluation.parquet"
+    source, evaluation = run.opened(), run.directory / EVALUATION
+    environment = run.directory / ENVIRONMENT
+    # Embeddings are large, and some remove them: the page is made without neighbours then.
+    stores = {model: run.directory / "embeddings" / model for model in run.summary["models"]}
     build_report(
         run.scores,
         run.summary,
         config=to_yaml(run.config),
         out=out,
         samples=None if source is None else source.samples,
-        stores={model: EmbeddingStore(run.directory / "embeddings" / model) for model in run.summary["models"]},
+        stores={model: EmbeddingStore(path) for model, path in stores.items() if (path / "about.json").is_file()},
         evaluation=read_table(evaluation) if evaluation.exists() else None,
         sections=sections_of(run.directory),
-        versions=read_json(run.directory / ENVIRONMENT),
+        versions=read_json(environment) if environment.exists() else None,
         options=run.config.report,
     )
 

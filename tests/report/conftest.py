@@ -17,7 +17,7 @@ from vestige.training.loop import TrainingConfig
 EVIL = "</script><img src=https://example.org/x.png onerror=alert(1)>"
 HOSTILE = (
     EVIL,
-    "=HYPERLINK(\"https://example.org\",\"x\")",
+    '=HYPERLINK("https://example.org","x")',
     "@SUM(1)*cmd|' /C calc'!A0",
     "a | b \\| c `code` [link](https://example.org) ![p](https://example.org/p.png) www.example.org",
     "<!-- - # *b* _i_ &lt; $x$ ~~s~~",

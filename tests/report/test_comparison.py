@@ -118,7 +118,7 @@ def test_what_cannot_be_compared(runs: Path) -> None:
         summary=dict(b.summary) | {"metric": "multimem"},
         scores=b.scores.rename_columns(["multimem" if name == "clipmem" else name for name in b.scores.column_names]),
     )
-    with pytest.raises(VestigeError, match="has clipmem and .* multimem: score one with the metric of the other"):
+    with pytest.raises(VestigeError, match=r"has clipmem and .* multimem: score one with the metric of the other"):
         compare(a, other)
 
 
