@@ -22,8 +22,9 @@ from vestige.report.sections.units import units_by_layer
 def values(section: Section) -> list[dict]:
     """The rows of the data of a chart's lines."""
     assert section.specification is not None
-    layers = json.loads(json.dumps(section.specification, allow_nan=False))["layer"]
-    return layers[-1]["data"]["values"] if "data" in layers[-1] else section.specification["data"]["values"]
+    chart = json.loads(json.dumps(section.specification, allow_nan=False))
+    data = chart["layer"][-1].get("data") or chart["data"]
+    return chart["datasets"][data["name"]]
 
 
 def test_a_folder_without_data_has_none(tmp_path: Path) -> None:
