@@ -54,8 +54,8 @@ def retrieved(
     Returns:
         a row for each retrieved picture: `key` (of the sample), `model`, its `recall` and `precision` on the sample,
         `rank` from 1, `distance`, and of what was `found` its key, `caption`, `objects` and a small WebP `picture`,
-        null where it has none. A row of rank 0 without a model is the sample itself. Empty where the first model recovers
-        none of the candidates better.
+        null where it has none. A row of rank 0 without a model is the sample itself. No rows where the first model
+        recovers none of the candidates better.
     """
     keys = _largest_gaps(scores)
     if not keys:
