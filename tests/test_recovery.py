@@ -1,13 +1,17 @@
 """Deja Vu on embeddings: against its literal algorithm with sets and a full sort."""
 
+import pyarrow as pa
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from vestige.alignments import Part
+from vestige.data.memory import SampleList
 from vestige.embeddings import TensorEmbeddings
 from vestige.errors import VestigeError
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig
+from vestige.retrieved import retrieved
+from vestige.samples import Sample
 
 N, P, D = 30, 50, 6
 LABELS = ["cat", "dog", "tree", "car", "sky", "boat"]
@@ -56,6 +60,18 @@ def test_recovery_is_its_algorithm(case, index, top):
             assert float(found.precision[row]) == pytest.approx(expected)
         else:
             assert found.recall[row].isnan()
+
+
+def test_without_a_gap_there_is_nothing_retrieved(case):
+    """The second model recovers every candidate as well or better, and a sample of another role does not count."""
+    targets, captions, objects, public, tensors, public_objects = case
+    test = ObjectRecoveryTest({"f": TensorEmbeddings(public, tensors)}, public_objects, objects, RecoveryConfig())
+    columns = {"dejavu_recall": [0.0, -0.5, None, 0.5], "dejavu_precision": [0.5, 0.0, None, 0.5]}
+    roles = ["candidate", "candidate", "candidate", "external"]
+    scores = pa.table({"key": targets[:4], "role": roles, **columns})
+    stores = {"f": TensorEmbeddings(targets, {"text": captions})}
+    data = SampleList(Sample(key, key) for key in targets)
+    assert len(retrieved(scores, stores, test, data, data)) == 0
 
 
 def test_what_cannot_be_tested(case):

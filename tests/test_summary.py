@@ -79,3 +79,20 @@ def test_retrieval_of_the_held_out():
     assert found["models"]["f"]["T@1"] == found["models"]["f"]["I@1"] == 1
     assert found["models"]["g"]["T@1"] == 0
     assert held_out_retrieval(Heldout(["a"], {"f": {"image": eye[:1]}}), ["w"]) is None
+
+
+def test_a_group_that_outweighs_the_others_is_told():
+    """A fifth of the candidates in one group is borne, more is not; a few candidates are warned of as few alone."""
+
+    def warned(count: int, largest: int) -> list[str]:
+        rows = {"key": list(map(str, range(count))), "role": ["candidate"] * count}
+        rows["group"] = ["large" if number < largest else str(number) for number in range(count)]
+        rows |= {"clipmem": [0.1 * number for number in range(count)], "q_value": [None] * count}
+        rows |= {"caption": [""] * count, "planted": [False] * count}
+        return [text for text in summarise(pa.table(rows), "fg")["warnings"] if "unbalanced" in text]
+
+    assert warned(100, 20) == []
+    assert warned(100, 21) == [
+        "the groups are unbalanced: one of 80 holds 21 of 100 candidate samples, and their mean is much its own"
+    ]
+    assert warned(29, 20) == []

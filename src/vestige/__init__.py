@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vestige.models.callables import CallableEncoder
     from vestige.models.openclip import OpenCLIPEncoder
     from vestige.recovery import RecoveryConfig
+    from vestige.report.notebook import show
     from vestige.runs import RunResult, execute
     from vestige.samples import Modality, Sample
     from vestige.scoring import ScoreResult, score, score_embeddings, score_models
@@ -51,6 +52,7 @@ __all__ = [
     "score",
     "score_embeddings",
     "score_models",
+    "show",
 ]
 
 # Where each public name lives. Loaded when first asked for: scores from stored embeddings need no model library.
@@ -83,6 +85,7 @@ _HOMES = {
     "score": "vestige.scoring",
     "score_embeddings": "vestige.scoring",
     "score_models": "vestige.scoring",
+    "show": "vestige.report.notebook",
 }
 
 

@@ -15,6 +15,7 @@ from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.paradigms import DinoConfig, Paradigm, SupervisedConfig
+from vestige.report.options import ReportConfig
 from vestige.training.config import TrainingConfig
 
 
@@ -113,6 +114,7 @@ class RunConfig:
     """A folder of models (`models` of a run) whose weights the models of the same names begin with."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
+    report: ReportConfig = field(default_factory=ReportConfig)
     seed: int = 0
     """Everything random follows from it."""
 
@@ -170,14 +172,15 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     return dataclasses.replace(config, model=model, data=data, design=design, start=start)
 
 
+def changed(one: RunConfig, other: RunConfig) -> list[tuple[str, Any, Any]]:
+    """The settings in which two configurations differ, as (name, value of one, value of other)."""
+    first, second = dict(_flat(_plain(one))), dict(_flat(_plain(other)))
+    return [(name, first.get(name), second.get(name)) for name in first | second if first.get(name) != second.get(name)]
+
+
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
     """The settings in which two configurations differ, as `name: value of one, now value of other`."""
-    first, second = dict(_flat(_plain(one))), dict(_flat(_plain(other)))
-    return [
-        f"{name}: {first.get(name)}, now {second.get(name)}"
-        for name in first | second
-        if first.get(name) != second.get(name)
-    ]
+    return [f"{name}: {was}, now {now}" for name, was, now in changed(one, other)]
 
 
 def _plain(value: Any) -> Any:

@@ -50,6 +50,9 @@ class ObjectRecoveryTest:
         targets: keys of the samples to be tested.
         config: how.
 
+    Attributes:
+        public_keys: keys of the public samples, in the order of the rows that `neighbours` gives.
+
     Raises:
         VestigeError: fewer public samples than neighbours, no target with an object, or faiss is not installed.
     """
@@ -73,6 +76,7 @@ class ObjectRecoveryTest:
             raise VestigeError(f"dejavu: none of the {side} has an object: name a source with objects")
         names = sorted({label for found in (*objects.values(), *public_objects.values()) for label in found})
         self._label = {name: number for number, name in enumerate(names)}
+        self.public_keys = keys
         self._public = self._sets(public_objects.get(key, ()) for key in keys)
         indices = [config.index, *[config.reference_index or config.index] * (len(public) - 1)]
         self._search = {
@@ -80,13 +84,16 @@ class ObjectRecoveryTest:
             for (model, own), index in zip(public.items(), indices, strict=True)
         }
 
+    def neighbours(self, model: str, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """(row in `public_keys`, distance) of the nearest public samples of embedded captions, [n, k] each."""
+        similarity, rows = self._search[model].search(captions.float().contiguous().numpy(), self._config.neighbours)
+        return torch.from_numpy(rows), (2 - 2 * torch.from_numpy(similarity)).clamp(min=0).sqrt()
+
     def recover(self, part: Part) -> tuple[ObjectRecovery, Tensor]:
         """(recovery, distance to the nearest public sample [n]) of some samples under one model."""
-        captions = part.tensors[Modality.TEXT].float().contiguous()
-        similarity, rows = self._search[part.model].search(captions.numpy(), self._config.neighbours)
-        distances = (2 - 2 * torch.from_numpy(similarity)).clamp(min=0).sqrt()
+        rows, distances = self.neighbours(part.model, part.tensors[Modality.TEXT])
         found = object_recovery(
-            torch.from_numpy(rows),
+            rows,
             self._sets(self._objects.get(key, ()) for key in part.keys),
             self._public,
             top=self._config.top,

@@ -13,7 +13,7 @@ tensorboard/          training logs
 embeddings/<name>/    what the metrics need of each sample
 scores.parquet        a row a sample
 summary.json          the numbers of the report
-report.html
+report.html           the page; report_files/ beside it where its media are too much for one file
 """
 
 import shlex
@@ -32,7 +32,6 @@ from vestige.config import RunConfig, anchored, load_config, to_yaml
 from vestige.curation.suspicion import with_suspicion
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
-from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
@@ -43,7 +42,8 @@ from vestige.models import CanvasEncoder
 from vestige.models.blueprint import blueprint_of, load_encoder
 from vestige.models.trainable import Trainable
 from vestige.report.build import build_report
-from vestige.runfolder import claimed
+from vestige.report.sections import sections_of
+from vestige.runfolder import ENVIRONMENT, claimed
 from vestige.samples import Modality
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
@@ -69,6 +69,18 @@ class RunResult:
     scores: pa.Table
     summary: Mapping[str, Any]
 
+    def _repr_html_(self) -> str:
+        """In a notebook: what was found, and the most memorized samples with their pictures."""
+        from vestige.finished import read_run
+        from vestige.report.notebook import run_html
+
+        try:
+            samples = read_run(self.directory).opened()
+        except VestigeError:
+            # The folder was moved or removed since: the numbers are still here.
+            samples = None
+        return run_html(self.summary, self.scores, samples)
+
 
 def execute(config: RunConfig, directory: Path) -> RunResult:
     """Do a run, or what is left of it.
@@ -88,7 +100,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         test = _label_test(material)
         scores = _score(stores, material, config, _chosen(metrics, test), directory / "scores.parquet")
         summary = _summarise(stores, scores, material, test, config, directory)
-        _report(material.samples, scores, summary, config, directory / "report.html")
+        _report(material.samples, stores, scores, summary, config, directory)
     return RunResult(directory, scores, summary)
 
 
@@ -306,17 +318,27 @@ def _summarise(
     return summary
 
 
-def _report(samples: Source, scores: pa.Table, summary: Mapping[str, Any], config: RunConfig, path: Path) -> None:
+def _report(
+    samples: Source,
+    stores: Mapping[str, EmbeddingStore],
+    scores: pa.Table,
+    summary: Mapping[str, Any],
+    config: RunConfig,
+    directory: Path,
+) -> None:
+    path = directory / "report.html"
     if path.exists():
         return
-
-    def picture(key: str):
-        sample = next(iter(samples.samples([key])))
-        if Modality.IMAGE not in sample.media:
-            return None
-        try:
-            return decode_picture(sample.media[Modality.IMAGE])
-        except UnreadableMedia:
-            return None
-
-    build_report(scores, summary, config=to_yaml(config), picture=picture, out=path)
+    evaluation = directory / "evaluation.parquet"
+    build_report(
+        scores,
+        summary,
+        config=to_yaml(config),
+        out=path,
+        samples=samples.samples,
+        stores=stores,
+        evaluation=read_table(evaluation) if evaluation.exists() else None,
+        sections=sections_of(directory),
+        versions=read_json(directory / ENVIRONMENT),
+        options=config.report,
+    )

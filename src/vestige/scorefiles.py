@@ -104,7 +104,7 @@ class ScoredFiles:
 
 
 def score_files(config: ScoreConfig) -> ScoredFiles:
-    """Score, and write the table, `<out>.units.parquet` and `<out>.dejavu.json` where asked for.
+    """Score, and write the table, and where asked for `<out>.units.parquet`, `<out>.dejavu.json` and what it retrieved.
 
     Raises:
         VestigeError: inputs that do not go together, or as `vestige.scoring.score_models`.
@@ -284,6 +284,9 @@ def _write(result: ScoreResult, models: Sequence[str], out: Path, config: ScoreC
         written.append(out.with_suffix(".dejavu.json"))
         write_json(written[-1], result.dejavu)
         summary["dejavu"] = result.dejavu
+    if result.retrieved is not None:
+        written.append(out.with_suffix(".retrieved.parquet"))
+        write_table(written[-1], result.retrieved)
     for left in out.parent.glob(f".{out.name}.work-*"):
         remove(left)
     return ScoredFiles(result.table, summary | {"out": str(out)}, written)

@@ -25,6 +25,7 @@ from vestige.errors import VestigeError
 from vestige.metrics import population_gaps, sample_gaps
 from vestige.models import Encoder
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, rows_of
+from vestige.retrieved import retrieved
 from vestige.samples import Sample
 from vestige.scores import NULL, score_table
 from vestige.units import unit_table, units_of_samples
@@ -50,12 +51,22 @@ class ScoreResult:
             the columns of `vestige.curation.suspicion`.
         units: with `unitmem`, for every model a row a unit (`vestige.units.unit_table`).
         dejavu: with `dejavu`, population and sample-level gaps of the candidates (`object_gaps`), else None.
+        retrieved: with `dejavu` and the samples at hand, what the models retrieved (`vestige.retrieved`), else None.
     """
 
     columns: tuple[str, ...]
     table: pa.Table
     units: Mapping[str, pa.Table]
     dejavu: Mapping[str, Any] | None
+    retrieved: pa.Table | None = None
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the most memorized samples; `vestige.show(result.table, data)` has their pictures too."""
+        from vestige.report.notebook import show
+
+        if not self.columns:
+            return "<p>No score of samples was asked for: see <code>units</code>.</p>"
+        return show(self.table, metric=self.columns[0])._repr_html_()
 
 
 def score(f: Encoder, g: Encoder, data: Source, heldout: Source | None = None, **options: Any) -> ScoreResult:
@@ -137,6 +148,8 @@ def score_models(
                 encoders, {"": data} | ({} if heldout is None else {HELD_OUT: heldout})
             ).metric()
         result = score_embeddings(stores, away, metrics=metrics, membership=membership, null=null, more=more)
+        if test is not None and public is not None:
+            result = replace(result, retrieved=retrieved(result.table, stores, test, data, public))
         if UNITMEM in metrics:
             result = _with_units(result, stores, data.keys())
     captions = {sample.key: sample.captions for sample in data.samples(data.keys())}

@@ -21,6 +21,8 @@ KS = (1, 5, 10)
 FALSE_DISCOVERY_RATE = 0.05
 # With fewer candidates than this, an interval for their mean says little.
 FEW = 30
+# Share of the samples of a role in one group above which the mean of the role is that group's.
+LARGEST_GROUP = 0.2
 
 
 def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def summarise(scores: pa.Table, models: Sequence[str]) -> dict[str, Any]:
         "planted": _planted(score, group, planted, role(scored)),
         "memorized": _memorized(_numbers(scores["q_value"])[role(Role.CANDIDATE)]),
         "retrieval": None,
-        "warnings": list(_warnings(by_role, scored)),
+        "warnings": [*_warnings(by_role, scored), *_unbalanced(score, group, role(scored), scored)],
     }
 
 
@@ -176,4 +178,16 @@ def _warnings(roles: dict[str, Any], scored: str):
         yield (
             f"the null is not centred: the mean of the external samples is {external['mean']:.3f}"
             f" ({external['low']:.3f} to {external['high']:.3f}); one of the models generalises better than the other"
+        )
+
+
+def _unbalanced(score: Tensor, group: Tensor, rows: Tensor, role: str):
+    rows = rows & ~score.isnan()
+    if int(rows.sum()) < FEW:
+        return
+    sizes = torch.bincount(group[rows])
+    if int(sizes.max()) > LARGEST_GROUP * int(sizes.sum()):
+        yield (
+            f"the groups are unbalanced: one of {int((sizes > 0).sum())} holds {int(sizes.max())} of"
+            f" {int(sizes.sum())} {role} samples, and their mean is much its own"
         )

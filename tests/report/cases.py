@@ -1,6 +1,7 @@
 """Made-up runs, and a page as an HTML parser sees it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from vestige.report import build_report
+from vestige.report.build import build_report
+from vestige.report.options import ReportConfig
+from vestige.samples import Media, Modality, Sample
 
 VOID = {"meta", "link", "img", "input", "br", "circle", "line"}
 
@@ -75,6 +78,26 @@ class Page(HTMLParser):
             and (of is None or of in element.classes)
             and (inside is None or any(parent.attributes.get("id") == inside for parent in element.above))
         ]
+
+    def json(self, name: str) -> Any:
+        """What the scripts read from the element with this id."""
+        (found,) = [e for e in self.elements if e.tag == "script" and e.attributes.get("id") == name]
+        return json.loads(found.text)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return self.json("data")
+
+    def listed(self, role: str | None = None) -> list[str]:
+        """Keys of the samples in the gallery, in the order of the page; of one role alone."""
+        data = self.data
+        rows = [row for row in range(data["listed"]) if role in (None, data["roles"][data["role"][row]])]
+        return [data["key"][row] for row in rows]
+
+    def media(self) -> list[list[dict[str, Any]]]:
+        """The media of every sample."""
+        pieces = [e for e in self.elements if (e.attributes.get("id") or "").startswith("media-")]
+        return [row for piece in pieces for row in json.loads(piece.text)]
 
     def texts(self, tag: str | None = None, of: str | None = None, inside: str | None = None) -> list[str]:
         """Their texts, with white space as a browser shows it."""
@@ -162,10 +185,13 @@ def summary(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def red(key: str) -> Image.Image:
+MediaOf = Callable[[str], Mapping[Modality, Media]]
+
+
+def red(key: str) -> Mapping[Modality, Media]:
     """A picture for any key."""
     del key
-    return Image.new("RGB", (40, 20), (200, 30, 40))
+    return {Modality.IMAGE: Image.new("RGB", (40, 20), (200, 30, 40))}
 
 
 def write(
@@ -174,22 +200,25 @@ def write(
     told: Mapping[str, Any] | None = None,
     *,
     config: str = "seed: 13\n",
-    picture: Any = red,
-    shown: int = 24,
+    media: MediaOf | None = red,
+    captions: Sequence[str] = (),
+    limits: ReportConfig | None = None,
+    **others: Any,
 ) -> Page:
     """A report, read back."""
     out = folder / "report.html"
+
+    def samples(keys: Sequence[str]) -> Iterator[Sample]:
+        assert media is not None
+        return (Sample(key, key, media(key), tuple(captions)) for key in keys)
+
     build_report(
         table() if scores is None else scores,
         summary() if told is None else told,
         config=config,
-        picture=picture,
         out=out,
-        shown=shown,
+        samples=None if media is None else samples,
+        options=limits,
+        **others,
     )
     return Page(out.read_text(encoding="utf-8"))
-
-
-def gallery(page: Page, name: str) -> Iterator[str]:
-    """The keys of a gallery, in order."""
-    yield from page.texts("p", "key", inside=name)

@@ -21,6 +21,7 @@ from .modalities import ModalityDrop, leave_one_modality_out, rank_modalities
 from .multimem import cross_modal_consistency, cross_modal_consistency_from_means, pair_alignments
 from .multimem_error import multimem_heldout_se, multimem_heldout_se_from_spread, multimem_heldout_spread
 from .null import benjamini_hochberg, null_p_values
+from .rank_agreement import RankAgreement, rank_agreement
 from .sslmem import ssl_alignment
 from .statistics import Interval, PairedTest, bootstrap_mean, mean_interval, paired_test, spearman, top_overlap
 from .unitmem import UnitMemory, UnitMemResult, unit_memorization
@@ -37,6 +38,7 @@ __all__ = [
     "ObjectRecovery",
     "PairedTest",
     "PopulationGaps",
+    "RankAgreement",
     "SampleGaps",
     "UnitMemResult",
     "UnitMemory",
@@ -70,6 +72,7 @@ __all__ = [
     "paired_test",
     "population_gaps",
     "precision_at",
+    "rank_agreement",
     "rank_modalities",
     "recall_distribution",
     "sample_gaps",

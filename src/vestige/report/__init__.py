@@ -1,5 +1,1 @@
 """One HTML file that shows what was memorized: looked at, sent on, decided from; it never touches the network."""
-
-from vestige.report.build import build_report
-
-__all__ = ["build_report"]

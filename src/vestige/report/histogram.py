@@ -5,15 +5,16 @@ square root (Tukey's rootogram): the null is many times narrower, hence higher, 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from vestige.report.text import number, percent
+from vestige.report.text import percent
 
 MOST_BINS = 72
 FEWEST_BINS = 12
@@ -79,14 +80,14 @@ def outlines(found: Histogram) -> list[dict[str, Any]]:
 
 
 def columns(found: Histogram) -> list[dict[str, Any]]:
-    """What is said of each bin that holds anything: `low, high, range`, and by series its share and number."""
+    """What is said of each bin that holds anything: `low, high`, and by series its share and number."""
     sizes = {name: counts.sum() for name, counts in found.counts.items()}
     rows = []
     for place, (low, high) in enumerate(zip(found.edges[:-1], found.edges[1:], strict=True)):
         here = {name: counts[place] for name, counts in found.counts.items()}
         if any(here.values()):
             texts = {name: f"{percent(count / sizes[name])} ({count:,})" for name, count in here.items()}
-            rows.append({"low": _short(low), "high": _short(high), "range": f"{number(low)} to {number(high)}"} | texts)
+            rows.append({"low": _short(low), "high": _short(high)} | texts)
     return rows
 
 
@@ -95,12 +96,23 @@ def _short(value: float) -> float:
 
 
 def chart(found: Histogram) -> dict[str, Any]:
-    """A Vega-Lite specification with the datasets `outlines` and `columns`; the page names the horizontal axis."""
-    names = list(found.counts)
+    """A Vega-Lite specification with the datasets `outlines` and `columns`, and a brush named `brush`.
+
+    The page names the horizontal axis.
+    """
+    zero = bool(found.edges[0] <= 0 <= found.edges[-1])
+    data = {"outlines": outlines(found), "columns": columns(found), "zero": [{"score": 0}]}
+    return {**_layers(tuple(found.counts), zero), "datasets": data, "config": configuration()}
+
+
+@cache
+def _layers(names: Sequence[str], zero: bool) -> dict[str, Any]:
+    """The chart of these series, without its data: Altair takes its time."""
     colours = alt.Scale(domain=names, range=[f"var(--{name})" for name in names])
     dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
-    across = alt.Scale(domain=[_short(found.edges[0]), _short(found.edges[-1])], nice=False)
-    corners = alt.Chart(alt.InlineData(values=outlines(found), name="outlines")).encode(
+    # No domain: the page may divide all scores by a range.
+    across = alt.Scale(zero=False, nice=False)
+    corners = alt.Chart(alt.NamedData("outlines")).encode(
         x=alt.X("score:Q", scale=across, axis=alt.Axis(title=None)),
         y=alt.Y(
             "share:Q",
@@ -117,11 +129,14 @@ def chart(found: Histogram) -> dict[str, Any]:
         stroke=alt.Stroke("series:N", legend=None, scale=colours),
         strokeDash=alt.StrokeDash("series:N", legend=None, scale=dashes),
     )
-    zero = alt.Chart(alt.InlineData(values=[{"score": 0}])).mark_rule(stroke=GREY, strokeWidth=1).encode(x="score:Q")
     # One column over each bin, as high as the chart: the pointer finds it anywhere, and it speaks for all series.
     hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", fields=["low"], empty=False)
+    brush = alt.selection_interval(
+        name="brush", encodings=["x"], mark=alt.BrushConfig(fill="var(--link)", fillOpacity=0.1, stroke="var(--link)")
+    )
     bins = (
-        alt.Chart(alt.InlineData(values=columns(found), name="columns"))
+        alt.Chart(alt.NamedData("columns"))
+        .transform_calculate(range="format(datum.low, ',.3f') + ' to ' + format(datum.high, ',.3f')")
         .mark_rect(fill=GREY)
         .encode(
             x=alt.X("low:Q", scale=across),
@@ -129,17 +144,16 @@ def chart(found: Histogram) -> dict[str, Any]:
             fillOpacity=alt.condition(hover, alt.value(0.18), alt.value(0)),
             tooltip=[alt.Tooltip("range:N", title="score"), *(alt.Tooltip(f"{name}:N") for name in names)],
         )
-        .add_params(hover)
+        .add_params(hover, brush)
     )
+    rule = alt.Chart(alt.NamedData("zero")).mark_rule(stroke=GREY, strokeWidth=1).encode(x="score:Q")
     # Layered by themselves, areas and lines share one copy of the corners.
-    layers = [alt.layer(areas, lines), bins]
-    if found.edges[0] <= 0 <= found.edges[-1]:
-        layers.insert(0, zero)
-    specification = alt.layer(*layers).properties(width="container", height=HEIGHT).configure(**_configuration())
-    return specification.to_dict()
+    layers = [*([rule] if zero else []), alt.layer(areas, lines), bins]
+    return alt.layer(*layers).properties(width="container", height=HEIGHT).to_dict()
 
 
-def _configuration() -> dict[str, Any]:
+def configuration() -> dict[str, Any]:
+    """How charts look on the page."""
     text = {
         "labelColor": GREY,
         "titleColor": GREY,
@@ -147,13 +161,12 @@ def _configuration() -> dict[str, Any]:
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     }
+    lines = {"domainColor": GREY, "tickColor": GREY, "gridColor": "var(--line)"}
     return {
         "background": "transparent",
-        # The picture is described as a whole, and the table beside it holds its numbers.
+        # The picture is described as a whole, and the page holds its numbers as text.
         "aria": False,
-        "view": alt.ViewConfig(stroke=None),
-        "axis": alt.AxisConfig(
-            **text, domainColor=GREY, tickColor=GREY, gridColor="var(--line)", titlePadding=10, labelFlush=False
-        ),
-        "axisX": alt.AxisConfig(grid=False),
+        "view": {"stroke": None},
+        "axis": {**text, **lines, "titlePadding": 10, "labelFlush": False},
+        "axisX": {"grid": False},
     }

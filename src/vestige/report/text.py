@@ -35,6 +35,11 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def short(value: float | None) -> float | None:
+    """The number with as many digits as anybody reads, None where it is not finite."""
+    return None if finite(value) is None else float(f"{value:.5g}")
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Fixed decimals with a true minus sign; a dash where there is no number, no sign on a zero."""
     value = finite(value)

@@ -18,6 +18,8 @@ vestige evaluate RUN --on fashion-mnist,emoji-google""",
 vestige clean RUN --top 100 --out PATH""",
     "curve": """train a run's models again without the top of a ranking, and measure what that does:
 vestige curve RUN --removed 0,50,100 --by memorization,align_out,random""",
+    "report": """the report of a finished run anew, for a paper, or two runs compared:
+vestige report RUN [--format md|csv|png|svg|pdf|parquet] [--out PATH], vestige report RUN_A RUN_B""",
     "data": "what is in a source, and the built-in ones: vestige data check SOURCE, data list, data fetch NAME",
     "caption": """write more captions for data that have one each:
 vestige caption DATA --with wordnet --count 4 --out captions.parquet""",

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from vestige.evaluation import EvaluateConfig, evaluate_files
-from vestige.report.figures import show_figures
+from vestige.report.evaluationtable import show_figures
 
 
 def main(arguments: Sequence[str]) -> None:
