@@ -15,6 +15,7 @@ from vestige.data.augmentation import AugmentationConfig
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.training.config import TrainingConfig
+from vestige.training.mitigations.config import MitigationConfig
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class RunConfig:
     modalities: tuple[str, ...] = ()
     """What the models embed, of image, text, audio, video; when empty, what at least half of the samples have."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    mitigations: MitigationConfig = field(default_factory=MitigationConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     metrics: tuple[str, ...] = ()
@@ -151,7 +153,10 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     files["extra_captions"] = tuple(absolute(path) for path in data.extra_captions)
     data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)
     model = absolute(config.model) if config.model.endswith(".json") else config.model
-    return dataclasses.replace(config, model=model, data=data)
+    training = config.training
+    if training.init_from is not None:
+        training = dataclasses.replace(training, init_from=absolute(training.init_from))
+    return dataclasses.replace(config, model=model, data=data, training=training)
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:

@@ -13,6 +13,9 @@ tensorboard/          training logs
 embeddings/<name>/    what the metrics need of each sample
 scores.parquet        a row a sample
 summary.json          the numbers of the report
+epochs/<n>/<name>/    the models after epochs that are kept (training.keep_epochs)
+epochs.parquet        memorization and utility after these epochs
+mitigations.jsonl     what mitigations did, a line each
 report.html
 """
 
@@ -34,6 +37,7 @@ from vestige.data.media import UnreadableMedia, decode_picture
 from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
+from vestige.epochs import score_epochs
 from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, write_json, write_table
 from vestige.material import Material, common_modalities, open_data, prepare
@@ -81,6 +85,7 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         stores = _embed(material, config, directory)
         scores = _score(stores, material, config, metrics, directory / "scores.parquet")
         summary = _summarise(stores, scores, material, config, directory)
+        score_epochs(material, config, metrics, directory)
         _report(material.samples, scores, summary, config, directory / "report.html")
     return RunResult(directory, scores, summary)
 
@@ -111,6 +116,8 @@ def _checked(config: RunConfig) -> tuple[Blueprint, Sequence[str]]:
     """What is built, and what it is scored by; refuses what cannot be."""
     if config.metrics:
         metrics_named(config.metrics)
+    if config.training.init_from is not None and not Path(config.training.init_from).exists():
+        raise VestigeError(f"training.init_from {config.training.init_from}: no such run or checkpoint")
     wanted = modalities_named(config.modalities)
     description = architecture(config.model)
     blueprint = Blueprint(description, wanted or _found(open_data(config.data), config))

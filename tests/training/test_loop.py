@@ -117,8 +117,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
     whole = train(models(small_model), design.slots(), examples, tmp_path / "whole")
     save = checkpoints.save
 
-    def killed(directory, epoch, states):
-        save(directory, epoch, states)
+    def killed(directory, epoch, *rest):
+        save(directory, epoch, *rest)
         if epoch == 2:
             raise KeyboardInterrupt
 
