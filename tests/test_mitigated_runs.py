@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from drawings import draw
+from vestige import MitigationConfig, fine_tune
 from vestige.config import DataConfig, DesignConfig, RunConfig, load_config
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig
@@ -16,8 +17,6 @@ from vestige.errors import VestigeError
 from vestige.files import read_table
 from vestige.runs import execute
 from vestige.training.config import TrainingConfig
-from vestige.training.finetune import fine_tune
-from vestige.training.mitigations import MitigationConfig
 
 WEIGHTS = "open_clip_model.safetensors"
 

@@ -55,6 +55,8 @@ def score_epochs(material: Material, config: RunConfig, metrics: Sequence[str], 
     Returns:
         The table; None if no epoch was kept. Epochs that only some of the models reached are left out.
     """
+    if (directory / FILE).exists():
+        return read_table(directory / FILE)
     names = material.design.models
     folders = sorted((directory / EPOCHS).glob("[0-9]*"))
     kept = [folder for folder in folders if all((folder / name).is_dir() for name in names)]

@@ -13,12 +13,12 @@ from open_clip.tokenizer import HFTokenizer
 from torch.nn.functional import normalize
 
 from local_models import WORDS
+from vestige import EmbeddingNoise, MitigationConfig, TextMask, fix_temperature
 from vestige.data.examples import Rows
 from vestige.errors import VestigeError
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.samples import Modality
-from vestige.training.mitigations import EmbeddingNoise, MitigationConfig, TextMask, fix_temperature
 from vestige.training.mitigations.masking import token_draws
 from vestige.training.mitigations.noise import Noisy
 from vestige.training.mitigations.notes import Notes, write_epoch

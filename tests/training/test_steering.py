@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from drawings import draw
-from vestige import designs
+from vestige import EmbeddingNoise, MitigationConfig, TextMask, designs, fix_temperature
 from vestige.data import open_source
 from vestige.data.canvases import canvas_of
 from vestige.data.catalogue import open_canvases, read_catalogue
@@ -24,7 +24,6 @@ from vestige.training import checkpoints
 from vestige.training.batches import batch_count, epoch_batches
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import train_block
-from vestige.training.mitigations import EmbeddingNoise, MitigationConfig, TextMask, fix_temperature
 from vestige.training.mitigations.noise import Noisy
 from vestige.training.mitigations.notes import Notes
 from vestige.training.objectives import Contrastive
