@@ -205,9 +205,16 @@ def trainable(model: nn.Module, config: TrainingConfig, device: str) -> Training
 def _batches(
     plan: Plan, examples: Examples, config: TrainingConfig, seed: int, epoch: int, team: Team
 ) -> Iterator[Batch]:
-    view, team_of, turns = View(seed, epoch), {"rank": team.rank, "processes": team.size}, config.device == "cpu"
     return epoch_batches(
-        plan.slots, examples, view, config.batch_size, plan.objective, apart=plan.apart, turns=turns, **team_of
+        plan.slots,
+        examples,
+        View(seed, epoch),
+        config.batch_size,
+        plan.objective,
+        apart=plan.apart,
+        rank=team.rank,
+        processes=team.size,
+        turns=config.device == "cpu",
     )
 
 
