@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from vestige.samples import Modality, Sample
     from vestige.scoring import ScoreResult, score, score_embeddings, score_models
     from vestige.training.config import TrainingConfig
+    from vestige.training.finetune import fine_tune
+    from vestige.training.mitigations.config import MitigationConfig
+    from vestige.training.mitigations.masking import TextMask
+    from vestige.training.mitigations.noise import EmbeddingNoise
+    from vestige.training.mitigations.temperature import fix_temperature
 
 __version__ = "0.1.0"
 
@@ -29,8 +34,10 @@ __all__ = [
     "Design",
     "DesignConfig",
     "EmbeddingConfig",
+    "EmbeddingNoise",
     "EmbeddingStore",
     "Encoder",
+    "MitigationConfig",
     "Modality",
     "OpenCLIPEncoder",
     "PlantConfig",
@@ -43,9 +50,12 @@ __all__ = [
     "ScoreResult",
     "Source",
     "TensorEmbeddings",
+    "TextMask",
     "TrainingConfig",
     "VestigeError",
     "execute",
+    "fine_tune",
+    "fix_temperature",
     "load_config",
     "load_encoder",
     "open_source",
@@ -62,8 +72,10 @@ _HOMES = {
     "Design": "vestige.designs",
     "DesignConfig": "vestige.config",
     "EmbeddingConfig": "vestige.embeddings",
+    "EmbeddingNoise": "vestige.training.mitigations.noise",
     "EmbeddingStore": "vestige.embeddings",
     "Encoder": "vestige.models",
+    "MitigationConfig": "vestige.training.mitigations.config",
     "Modality": "vestige.samples",
     "OpenCLIPEncoder": "vestige.models.openclip",
     "PlantConfig": "vestige.config",
@@ -76,9 +88,12 @@ _HOMES = {
     "ScoreResult": "vestige.scoring",
     "Source": "vestige.data",
     "TensorEmbeddings": "vestige.embeddings",
-    "TrainingConfig": "vestige.training.loop",
+    "TextMask": "vestige.training.mitigations.masking",
+    "TrainingConfig": "vestige.training.config",
     "VestigeError": "vestige.errors",
     "execute": "vestige.runs",
+    "fine_tune": "vestige.training.finetune",
+    "fix_temperature": "vestige.training.mitigations.temperature",
     "load_config": "vestige.config",
     "load_encoder": "vestige.models.blueprint",
     "open_source": "vestige.data",

@@ -17,6 +17,7 @@ from vestige.errors import VestigeError
 from vestige.paradigms import DinoConfig, Paradigm, SupervisedConfig
 from vestige.report.options import ReportConfig
 from vestige.training.config import TrainingConfig
+from vestige.training.mitigations.config import MitigationConfig
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class RunConfig:
     modalities: tuple[str, ...] = ()
     """What the models embed, of image, text, audio, video; when empty, what at least half of the samples have."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    mitigations: MitigationConfig = field(default_factory=MitigationConfig)
     dino: DinoConfig = field(default_factory=DinoConfig)
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -110,8 +112,6 @@ class RunConfig:
     metrics: tuple[str, ...] = ()
     """What to score: clipmem, multimem, sslmem, labelmem. The first is the one the report is about; when empty, clipmem
     for pictures and texts, multimem for other modalities, sslmem for dino, labelmem for supervised."""
-    start: str | None = None
-    """A folder of models (`models` of a run) whose weights the models of the same names begin with."""
     null: tuple[Literal["external", "shared"], ...] = ("external",)
     """Roles whose scores are the null of the p-values; shared samples spread less than external ones."""
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -165,11 +165,12 @@ def anchored(config: RunConfig, folder: Path | None = None) -> RunConfig:
     files["extra_captions"] = tuple(absolute(path) for path in data.extra_captions)
     data = dataclasses.replace(data, source=f"{kind}:{absolute(location)}" if named else data.source, **files)
     model = absolute(config.model) if config.model.endswith(".json") else config.model
-    start = None if config.start is None else absolute(config.start)
-    design = config.design
+    design, training = config.design, config.training
     if design.file is not None:
         design = dataclasses.replace(design, file=absolute(design.file))
-    return dataclasses.replace(config, model=model, data=data, design=design, start=start)
+    if training.init_from is not None:
+        training = dataclasses.replace(training, init_from=absolute(training.init_from))
+    return dataclasses.replace(config, model=model, data=data, design=design, training=training)
 
 
 def changed(one: RunConfig, other: RunConfig) -> list[tuple[str, Any, Any]]:

@@ -13,6 +13,9 @@ tensorboard/          training logs
 embeddings/<name>/    what the metrics need of each sample
 scores.parquet        a row a sample
 summary.json          the numbers of the report
+epochs/<n>/<name>/    the models after epochs that are kept (training.keep_epochs)
+epochs.parquet        memorization and utility after these epochs
+mitigations.jsonl     what mitigations did, a line each
 report.html           the page; report_files/ beside it where its media are too much for one file
 """
 
@@ -35,6 +38,7 @@ from vestige.data.decoded import DecodedSource
 from vestige.data.plant.record import COPIES
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
+from vestige.epochs import score_epochs
 from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, write_json, write_table
 from vestige.material import Material, common_modalities, open_data, prepare
@@ -48,6 +52,7 @@ from vestige.samples import Modality
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
+from vestige.training.mitigations.config import MitigationConfig
 from vestige.training.team import Team, launched
 from vestige.unseen import heldout_of
 
@@ -100,6 +105,8 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
         test = _label_test(material)
         scores = _score(stores, material, config, _chosen(metrics, test), directory / "scores.parquet")
         summary = _summarise(stores, scores, material, test, config, directory)
+        if len(material.examples.present) > 1:
+            score_epochs(material, config, metrics, directory)
         _report(material.samples, stores, scores, summary, config, directory)
     return RunResult(directory, scores, summary)
 
@@ -128,6 +135,10 @@ def train(config: RunConfig, directory: Path) -> dict[str, Path]:
 def _checked(config: RunConfig) -> tuple[RunConfig, Trainable, Sequence[str]]:
     """The configuration in full, what is built, and what it is scored by; refuses what cannot be."""
     config = anchored(config)
+    if config.training.init_from is not None and not Path(config.training.init_from).exists():
+        raise VestigeError(f"training.init_from {config.training.init_from}: no such run or checkpoint")
+    if config.paradigm != "contrastive" and config.mitigations != MitigationConfig():
+        raise VestigeError(f"mitigations are for contrastive models, and paradigm is {config.paradigm}: leave them out")
     contrasted = [name for name in config.metrics if name != LABELMEM]
     if contrasted:
         metrics_named(contrasted)

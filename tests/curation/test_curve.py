@@ -147,7 +147,7 @@ def test_fine_tuning_begins_with_the_models_of_the_run(trained, tmp_path, monkey
         curve(CurveConfig(run, removed="0", by="memorization", seeds=1, fine_tune=2))
     (config, name), *others = begun
     assert (name, others) == ("all-0-0", [])
-    assert (config.training.epochs, config.start) == (2, str((run / "models").resolve()))
+    assert (config.training.epochs, config.training.init_from) == (2, str(run.resolve()))
     # With a rate of next to nothing the models stay where they began.
     still = TrainingConfig(epochs=1, batch_size=8, warmup_epochs=0, learning_rate=1e-30)
     from dataclasses import replace

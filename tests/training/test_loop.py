@@ -117,8 +117,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
     whole = train(models(small_model), design.slots(), examples, tmp_path / "whole")
     save = checkpoints.save
 
-    def killed(directory, epoch, states):
-        save(directory, epoch, states)
+    def killed(directory, epoch, *rest):
+        save(directory, epoch, *rest)
         if epoch == 2:
             raise KeyboardInterrupt
 
@@ -142,7 +142,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
 def test_short_epochs_are_not_all_kept(data, small_model, tmp_path, monkeypatch):
     examples, design = data
     saved = []
-    monkeypatch.setattr("vestige.training.checkpoints.save", lambda directory, epoch, states: saved.append(epoch))
+    monkeypatch.setattr("vestige.training.checkpoints.save", lambda directory, epoch, *rest: saved.append(epoch))
     train(models(small_model), design.slots(), examples, tmp_path / "often")
     assert saved == [1, CONFIG.epochs]
     monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1)

@@ -1,5 +1,6 @@
 """The gradients of a batch are the same whether it goes through a model whole, in chunks, or over two processes."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -140,6 +141,8 @@ def test_two_processes_train_what_one_does(make_folder, small_model, tmp_path):
     settings = ["--data", f"folder:{make_folder(61)}", "--model", str(small_model), "--training.epochs", "2"]
     # Adam divides by the size of the gradient: with a small epsilon rounding alone would turn the sign of a step.
     settings += ["--training.batch-size", "25", "--training.epsilon", "0.01"]
+    settings += ["--mitigations.text-noise", "0.1", "--mitigations.text-mask", "0.3"]
+    settings += ["--mitigations.regroup-every", "1", "--mitigations.regroup-share", "0.5"]
     alone = [sys.executable, "-m", "vestige"]
     together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     for name, command in {"one": alone, "two": [*together, "-m", "vestige"]}.items():
@@ -155,6 +158,11 @@ def test_two_processes_train_what_one_does(make_folder, small_model, tmp_path):
             torch.testing.assert_close(one[tensor], two[tensor], rtol=0, atol=1e-5)
         start = openclip.build(described(small_model), seed=0).state_dict()
         assert max(float((one[tensor] - start[tensor]).abs().max()) for tensor in one) > 1e-3
+    logs = [(tmp_path / name / "mitigations.jsonl").read_text().splitlines() for name in ("one", "two")]
+    for own, other in zip(*([json.loads(line) for line in lines] for lines in logs), strict=True):
+        # Which samples were put together, and how many tokens were hidden.
+        for name in {"mitigation", "model", "keys", "hidden", "tokens"} & own.keys():
+            assert own[name] == other[name]
     executed = execute(load_config(tmp_path / "two" / "config.yaml"), tmp_path / "two")
     assert len(executed.scores) == 61
 

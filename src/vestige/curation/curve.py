@@ -138,8 +138,9 @@ def _configured(config: CurveConfig, run: RunConfig, point: Point) -> RunConfig:
     job = replace(run, design=replace(run.design, name="file", file=str(file.resolve())), seed=run.seed + point.seed)
     if config.fine_tune is not None:
         # Warm-up follows the epochs, which are fewer now.
-        training = replace(run.training, epochs=config.fine_tune, warmup_epochs=None)
-        job = replace(job, training=training, start=str((config.run / "models").resolve()))
+        started = str(config.run.resolve())
+        training = replace(run.training, epochs=config.fine_tune, warmup_epochs=None, init_from=started)
+        job = replace(job, training=training)
     return anchored(job)
 
 

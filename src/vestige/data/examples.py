@@ -26,13 +26,26 @@ class Rows:
     Attributes:
         positions: position of every sample in the data, long [B].
         present: by modality, which of the samples have it, bool [B].
+        slots: place of every sample among the slots of the batch, long [B]; the same for all models that share it.
+            In order, without gaps, when not given.
+        slot_count: how many slots the batch has; as many as samples when not given.
     """
 
     positions: Tensor
     present: Mapping[Modality, Tensor]
+    slots: Tensor | None = None
+    slot_count: int | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def places(self) -> Tensor:
+        return torch.arange(len(self)) if self.slots is None else self.slots
+
+    @property
+    def width(self) -> int:
+        return len(self) if self.slot_count is None else self.slot_count
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,8 @@ class Examples:
         augmentation: AugmentationConfig | None = None,
     ) -> None:
         self.keys, self.inputs = keys, inputs
-        self._hashes = key_hashes(keys)
-        self._canvases, self._sizes, self._policy = canvases, sizes, policy
+        self.hashes = key_hashes(keys)
+        self._canvases, self._sizes, self.policy = canvases, sizes, policy
         self._augmentation = augmentation or AugmentationConfig()
         self.present = {modality: sizes[modality][:, 0] > 0 for modality in inputs}
         self._tokens: Tensor | None = None
@@ -121,13 +134,13 @@ class Examples:
         tensors = {modality: self.media(modality, positions, view, crops) for modality in self.inputs}
         if view is not None and (jitter := self._augmentation.jitter()) is not None:
             for modality in tensors.keys() & {Modality.IMAGE, Modality.VIDEO}:
-                own = self._hashes[positions[self.present[modality][positions]]]
+                own = self.hashes[positions[self.present[modality][positions]]]
                 tensors[modality] = _recoloured(tensors[modality], jitter, view, own)
         if self._tokens is not None:
             own = positions[self.present[Modality.TEXT][positions]]
             choice = np.zeros(len(own), dtype=np.int64)
             if view is not None:
-                choice = chosen_captions(self._policy, view, self._hashes[own], self.counts[own])
+                choice = chosen_captions(self.policy, view, self.hashes[own], self.counts[own])
             tensors[Modality.TEXT] = self.tokens(own, choice)
         rows = self.rows(positions)
         return Drawn(rows.positions, {modality: tensors[modality] for modality in rows.present}, rows.present)
@@ -177,7 +190,7 @@ class Examples:
         if not len(own):
             return torch.zeros(0, *_shape(self.inputs[modality]))
         canvases = torch.from_numpy(self._canvases[modality].take(own))
-        return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self._hashes[own], view, crops)
+        return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self.hashes[own], view, crops)
 
 
 def _recoloured(tensor: Tensor, jitter: ColourJitter, view: View, hashes: NDArray[np.uint64]) -> Tensor:

@@ -20,7 +20,6 @@ from vestige.models.supervised import CLASSIFIER_FILE, ClassifierEncoder, Superv
 from vestige.models.towers_encoder import TOWERS_FILE, TowersEncoder, save_towers
 from vestige.models.trainable import Trainable
 from vestige.models.transformers_encoder import TransformersEncoder, model_type
-from vestige.models.weights import fill, read_weights
 from vestige.samples import Modality
 
 
@@ -68,14 +67,6 @@ class Blueprint:
         if self.plain:
             return openclip.build(self.description, seed=seed)
         return towers.build(self.description, self.modalities, seed=seed)
-
-    def begin(self, model: nn.Module, folder: Path) -> None:
-        """Give a model the weights of one of this blueprint that `save` wrote.
-
-        Raises:
-            VestigeError: no such model, or one of another architecture.
-        """
-        fill(model, read_weights(folder / openclip.WEIGHTS_FILE), folder)
 
     def save(self, model: nn.Module, directory: Path) -> None:
         """Write a model so that `load_encoder` reads it, and OpenCLIP too where it is OpenCLIP's."""

@@ -1,7 +1,7 @@
 """What the models of a design see, batch by batch: one reading and one draw of views for all of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,13 +49,15 @@ def epoch_batches(
     size: int,
     objective: Objective,
     *,
+    apart: NDArray[np.bool_] | None = None,
     rank: int = 0,
     processes: int = 1,
     turns: bool = False,
 ) -> Iterator[Batch]:
     """One epoch: every slot once, in an order drawn from the seed and the epoch alone.
 
-    The batches are as equal in size as they can be (no short last one).
+    The batches are as equal in size as they can be (no short last one); those of the slots that are apart come at
+    random places among the others.
 
     Args:
         slots: the sample in every slot of every model of a block, [M, S]; -1 for none.
@@ -63,12 +65,18 @@ def epoch_batches(
         view: seed and epoch.
         size: largest number of slots in a batch.
         objective: says what is drawn of the samples.
+        apart: the slots that go into batches of their own, bool [S]; none when not given.
         rank: which process this is.
         processes: how many there are; each draws its part of the batch.
         turns: prepare a batch when it is asked for, instead of while the models work on the last one: models on
             processors take every core, and two sets of threads wait for each other.
     """
-    order = np.random.Generator(np.random.Philox(key=[view.seed, view.epoch])).permutation(slots.shape[1])
+    generator = np.random.Generator(np.random.Philox(key=[view.seed, view.epoch]))
+    order = generator.permutation(slots.shape[1])
+    batches = np.array_split(order, batch_count(slots, size))
+    if apart is not None:
+        parts = [part for own in (order[~apart[order]], order[apart[order]]) for part in _split(own, size)]
+        batches = [parts[number] for number in generator.permutation(len(parts)).tolist()]
 
     def prepare(part: NDArray[np.int64]) -> Batch:
         taken = [slots[:, own] for own in np.array_split(part, processes)]
@@ -77,12 +85,20 @@ def epoch_batches(
         for model in range(len(slots)):
             parts = [own[model][own[model] >= 0] for own in taken]
             drawn = torch.from_numpy(np.searchsorted(positions, parts[rank]))
-            shares.append(Share(examples.rows(np.concatenate(parts)), [len(own) for own in parts], drawn))
+            filled = torch.from_numpy(np.flatnonzero(slots[model, part] >= 0))
+            rows = replace(examples.rows(np.concatenate(parts)), slots=filled, slot_count=len(part))
+            shares.append(Share(rows, [len(own) for own in parts], drawn))
         return Batch(objective.draw(examples, positions, view), shares)
 
-    return (map if turns else ahead)(prepare, np.array_split(order, batch_count(slots, size)))
+    return (map if turns else ahead)(prepare, batches)
 
 
-def batch_count(slots: NDArray[np.int64], size: int) -> int:
+def batch_count(slots: NDArray[np.int64], size: int, apart: NDArray[np.bool_] | None = None) -> int:
     """Batches an epoch."""
-    return -(-slots.shape[1] // size)
+    total = slots.shape[1]
+    own = 0 if apart is None else int(apart.sum())
+    return -(-(total - own) // size) + -(-own // size)
+
+
+def _split(slots: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return np.array_split(slots, -(-len(slots) // size)) if len(slots) else []

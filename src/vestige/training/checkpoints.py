@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,26 +22,38 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
 
 
-def save(directory: Path, epoch: int, states: Mapping[str, TrainingState]) -> None:
-    """Keep the states after `epoch` finished epochs; the last kept ones go when the new ones are in place."""
+def save(directory: Path, epoch: int, states: Mapping[str, TrainingState], beside: Mapping[str, Any]) -> None:
+    """Keep the states after `epoch` finished epochs; the last kept ones go when the new ones are in place.
+
+    Args:
+        directory: of the checkpoints.
+        epoch: how many are finished.
+        states: by model.
+        beside: what else the training needs to go on, as JSON.
+    """
     with replacing(directory / f"epoch-{epoch:05d}") as temporary:
         temporary.mkdir(parents=True)
         for name, state in states.items():
             save_file(_tensors(state), temporary / f"{name}.safetensors")
-        write_json(temporary / "state.json", {"epoch": epoch, "models": list(states)})
+        write_json(temporary / "state.json", {"epoch": epoch, "models": list(states), "beside": dict(beside)})
     for other in _kept(directory):
         if other.name != f"epoch-{epoch:05d}":
             remove(other)
 
 
-def restore(directory: Path, states: Mapping[str, TrainingState]) -> int:
-    """Put the newest kept states into the models and optimizers; the number of finished epochs, 0 when none is kept."""
+def restore(directory: Path, states: Mapping[str, TrainingState]) -> tuple[int, Mapping[str, Any]]:
+    """Put the newest kept states into the models and optimizers.
+
+    Returns:
+        The number of finished epochs, 0 when none is kept; and what was kept beside the states.
+    """
     kept = _kept(directory)
     if not kept:
-        return 0
+        return 0, {}
     for name, state in states.items():
         _fill(state, load_file(kept[-1] / f"{name}.safetensors"))
-    return newest(directory)
+    about = read_json(kept[-1] / "state.json")
+    return int(about["epoch"]), about.get("beside", {})
 
 
 def newest(directory: Path) -> int:

@@ -42,14 +42,42 @@ class TrainingConfig:
     """Where the models are trained (cpu, cuda, mps)."""
     wandb: str | None = None
     """Project of Weights & Biases that is told what TensorBoard is told; none when not given."""
+    init_from: str | None = None
+    """Weights to start from instead of fresh ones (fine-tuning): a run whose models have the same names, or one
+    checkpoint for all models."""
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs after which the models are kept (epochs/00005/f, ...) and scored (epochs.parquet)."""
+    keep_every: int | None = None
+    """The same after every so many epochs."""
+    stop_epoch: int | None = None
+    """Stop after this epoch; the learning rate still goes the way of all epochs."""
+    patience: int | None = None
+    """Stop when the held-out samples have not done better for this many epochs, on the mean of the models that are
+    trained in step."""
+    patience_on: Literal["loss", "retrieval"] = "loss"
+    """What doing better means: a lower loss, or a higher retrieval rate (T@1 and I@1)."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "epsilon", "chunk_size", "clip_norm"):
+        above_zero = (
+            *("epochs", "batch_size", "learning_rate", "epsilon", "chunk_size", "clip_norm"),
+            *("keep_every", "stop_epoch", "patience"),
+        )
+        for name in above_zero:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise VestigeError(f"training.{name} must be greater than 0, not {value}")
         if self.captions not in CAPTION_POLICIES:
             raise VestigeError(f"training.captions: one of {', '.join(CAPTION_POLICIES)}, not {self.captions!r}")
+        if self.stop_epoch is not None and self.stop_epoch > self.epochs:
+            raise VestigeError(
+                f"training.stop_epoch is {self.stop_epoch}, after the last of {self.epochs} epochs: lower it, or raise"
+                " training.epochs"
+            )
+        wrong = [epoch for epoch in self.keep_epochs if not 1 <= epoch <= self.last_epoch]
+        if wrong:
+            raise VestigeError(
+                f"training.keep_epochs: epochs are numbered from 1 to {self.last_epoch}, found {wrong[0]}"
+            )
         if self.batch_size < 2:
             raise VestigeError("training.batch_size must be at least 2: a contrast needs two pairs")
         if not 0 <= self.warmup <= self.epochs:
@@ -62,3 +90,15 @@ class TrainingConfig:
     def warmup(self) -> float:
         """Epochs of warm-up."""
         return min(2, self.epochs / 5) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that the training ends with, if nothing ends it before."""
+        return self.stop_epoch or self.epochs
+
+    def kept(self) -> list[int]:
+        """The epochs after which the models are kept."""
+        every = range(self.keep_every, self.last_epoch + 1, self.keep_every) if self.keep_every else ()
+        kept = {*self.keep_epochs, *every}
+        # The last one is what the others are compared with.
+        return sorted(kept | {self.last_epoch}) if kept else []

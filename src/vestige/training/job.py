@@ -26,13 +26,26 @@ from vestige.training.batches import batch_count
 from vestige.training.blip import ContrastAndMatch
 from vestige.training.dino import SelfDistillation
 from vestige.training.loop import Estimate, duration, estimate, train_block
+from vestige.training.mitigations.masking import TextMask
+from vestige.training.mitigations.notes import FILE as MITIGATIONS
 from vestige.training.objectives import Captioning, Contrastive, Objective, PairwiseContrastive, Sigmoid
+from vestige.training.start import Start
+from vestige.training.steering import Place, Steering
 from vestige.training.supervised import Classification
 from vestige.training.team import Team
 
+EPOCHS = "epochs"
+"""Folder of a run with the models as they were after some epochs."""
+
 
 def train_design(
-    material: Material, config: RunConfig, blueprint: Trainable, directory: Path, team: Team | None = None
+    material: Material,
+    config: RunConfig,
+    blueprint: Trainable,
+    directory: Path,
+    team: Team | None = None,
+    *,
+    heldout: Sequence[str] | None = None,
 ) -> None:
     """Train the models of a design, or what is left of them, into `models/<name>/` of a run's directory.
 
@@ -42,9 +55,10 @@ def train_design(
         blueprint: what is built.
         directory: of the run.
         team: the processes that train together; this one alone when not given.
+        heldout: keys that mitigations and early stopping may compare with; the external samples when not given.
 
     Raises:
-        VestigeError: a batch larger than the data, or a training that diverged.
+        VestigeError: a batch larger than the data, weights to start from that do not fit, or a training that diverged.
     """
     team = team or Team()
     design, examples, blueprint = material.design, material.examples, blueprint.for_labels(material.labels)
@@ -52,7 +66,8 @@ def train_design(
     if all(folder.exists() for folder in folders.values()):
         remove(directory / "checkpoints")
         return
-    first = blueprint.build(config.seed)
+    start = Start(blueprint, config)
+    first = start.build(config.seed, design.models[0])
     if blueprint.tokenizer is not None:
         _warn_of_long_captions(material.captions, blueprint.tokenizer, blueprint.description)
     slots, objective = design.slots(), objective_of(blueprint, material.labels)
@@ -63,19 +78,31 @@ def train_design(
     cost = estimate(first, len(design.models), slots, examples, objective, config.training)
     batches = batch_count(slots, config.training.batch_size)
     say(
-        f"training {len(design.models)} models x {config.training.epochs} epochs x {batches} batches:"
+        f"training {len(design.models)} models x {config.training.last_epoch} epochs x {batches} batches:"
         f" about {duration(cost.seconds)}, {decimal(cost.memory)} of memory"
     )
+    known = set(material.external() if heldout is None else heldout)
+    held = np.array([place for place, key in enumerate(examples.keys) if key in known], np.int64)
+    share = config.mitigations.text_mask
+    mask = TextMask.of(blueprint.tokenizer, share) if share and blueprint.tokenizer is not None else None
     for block in sorted(set(design.blocks)):
         rows = [model for model, own in enumerate(design.blocks) if own == block]
         names = [design.models[row] for row in rows]
         if all(folders[name].exists() for name in names):
             continue
-        models = {name: blueprint.build(config.seed + block) for name in names}
-        if config.start is not None:
-            for name, model in models.items():
-                blueprint.begin(model, Path(config.start) / name)
+        models = {name: start.build(config.seed + block, name) for name in names}
         checkpoints = directory / "checkpoints" / f"block-{block}"
+        steering = Steering(
+            slots[rows],
+            examples,
+            objective,
+            config.training,
+            mitigations=config.mitigations,
+            heldout=held,
+            mask=mask,
+            place=Place(directory / MITIGATIONS, block, partial(_keep_epoch, models, blueprint, directory)),
+            team=team,
+        )
         train_block(
             models,
             slots[rows],
@@ -86,6 +113,7 @@ def train_design(
             checkpoint_directory=checkpoints,
             log_directory=directory / "tensorboard",
             team=team,
+            steering=steering,
         )
         team.first(partial(_keep, models, blueprint, folders, checkpoints))
     team.first(partial(remove, directory / "checkpoints"))
@@ -122,6 +150,16 @@ def _contrast(blueprint: Blueprint) -> Objective:
         return Captioning()
     # OpenCLIP's descriptions say so: models with a bias to their logits are trained with SigLIP's loss.
     return Sigmoid() if blueprint.description.get("init_logit_bias") is not None else Contrastive()
+
+
+def epoch_folder(directory: Path, epoch: int, name: str) -> Path:
+    """Where a run keeps a model as it was after an epoch."""
+    return directory / EPOCHS / f"{epoch:05d}" / name
+
+
+def _keep_epoch(models: Mapping[str, nn.Module], blueprint: Blueprint, directory: Path, epoch: int) -> None:
+    for name, model in models.items():
+        blueprint.save(model, epoch_folder(directory, epoch, name))
 
 
 def _keep(

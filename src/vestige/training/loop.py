@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from vestige.training.checkpoints import TrainingState
 from vestige.training.config import TrainingConfig
 from vestige.training.logs import Log
 from vestige.training.objectives import Objective, logit_scales
+from vestige.training.steering import Plan, Steering
 from vestige.training.step import Gradients, Work
 from vestige.training.team import Team
 
@@ -56,6 +57,7 @@ def train_block(
     checkpoint_directory: Path,
     log_directory: Path,
     team: Team | None = None,
+    steering: Steering | None = None,
 ) -> None:
     """Train the models of a block in step, or go on from the newest checkpoint.
 
@@ -70,16 +72,21 @@ def train_block(
             more than `WORTH_KEEPING` seconds after the last one that was kept.
         log_directory: where TensorBoard's logs go, one folder a model.
         team: the processes that train together; this one alone when not given.
+        steering: what happens around the epochs (mitigations, early stopping); nothing when not given.
 
     Raises:
         VestigeError: the loss is not finite, or has exploded (names the step, the samples and the last checkpoint).
     """
     team = team or Team()
+    steering = steering or Steering(slots, examples, objective, config, team=team)
     gradients = _gradients(objective, config, team)
     states = {name: trainable(model, config, gradients.device) for name, model in models.items()}
-    first = checkpoints.restore(checkpoint_directory, states)
+    first, beside = checkpoints.restore(checkpoint_directory, states)
+    steering.restore(beside)
     steps = batch_count(slots, config.batch_size)
-    total = config.epochs * steps
+    # Seeds of steps: batches of regrouped samples may make an epoch longer by one.
+    most = steps + steering.regroups()
+    last = first if steering.stopped else config.last_epoch
     largest: dict[str, float] = {}
     kept = -math.inf
     with ExitStack() as stack:
@@ -87,33 +94,45 @@ def train_block(
             name: stack.enter_context(Log(log_directory / name, first * steps, config.wandb))
             for name in (states if team.rank == 0 else ())
         }
-        advance = stack.enter_context(progress(f"training {' and '.join(states)}", total, done=first * steps))
-        for epoch in range(first, config.epochs):
+        title = f"training {' and '.join(states)}"
+        advance = stack.enter_context(progress(title, config.last_epoch * steps, done=first * steps))
+        for epoch in range(first, last):
             losses: dict[str, list[float]] = {name: [] for name in states}
-            for step, batch in enumerate(
-                _batches(slots, examples, config, objective, seed, epoch, team), epoch * steps
-            ):
+            plan = steering.plan()
+            gradients = replace(gradients, objective=plan.objective)
+            count = batch_count(plan.slots, config.batch_size, plan.apart)
+            for number, batch in enumerate(_batches(plan, examples, config, seed, epoch, team)):
+                # Where training is, in steps of a plain epoch.
+                step = epoch * steps + number * steps / count
                 for (name, state), share in zip(states.items(), batch.shares, strict=True):
+                    start = time.perf_counter()
                     # What is drawn while computing is drawn alike for all models of the block, and again on resuming.
-                    work = _work(batch, share, seed * total + step)
+                    work = _work(batch, share, (seed * config.epochs + epoch) * most + number)
                     loss = gradients(state.model, work)
                     largest.setdefault(name, EXPLODED * max(loss, 1.0))
                     if not math.isfinite(loss) or loss > largest[name]:
-                        seen = [examples.keys[position] for position in share.rows.positions.tolist()]
-                        raise VestigeError(_diverged(name, loss, epoch, step, seen, config, checkpoint_directory))
+                        seen = [examples.keys[int(position)] for position in share.rows.positions.tolist()]
+                        at = epoch * steps + number
+                        raise VestigeError(_diverged(name, loss, epoch, at, seen, config, checkpoint_directory))
                     _update(state, learning_rate(config, step, steps), config.clip_norm)
-                    objective.after_step(state.model, (step + 1) / total)
+                    plan.objective.after_step(state.model, (step + steps / count) / (config.epochs * steps))
                     losses[name].append(loss)
-                advance()
+                    steering.noted(name, time.perf_counter() - start)
+                advance(number < steps)
             step = (epoch + 1) * steps - 1
+            figures = steering.after_epoch(epoch + 1, models, gradients.device)
             for name, log in logs.items():
-                log.write(_figures(states[name].model, losses[name], learning_rate(config, step, steps)), step)
-            if epoch + 1 == config.epochs or team.agree(time.monotonic() - kept > WORTH_KEEPING)[0]:
-                team.first(partial(checkpoints.save, checkpoint_directory, epoch + 1, states))
+                own = _figures(states[name].model, losses[name], learning_rate(config, step, steps))
+                log.write(own | figures[name], step)
+            over = steering.stopped or epoch + 1 == config.last_epoch
+            if over or team.agree(time.monotonic() - kept > WORTH_KEEPING)[0]:
+                team.first(partial(checkpoints.save, checkpoint_directory, epoch + 1, states, steering.state()))
                 kept = time.monotonic()
+            if over:
+                break
 
 
-def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+def learning_rate(config: TrainingConfig, step: float, steps_per_epoch: int) -> float:
     """Linear warm-up to the peak, then a half cosine to zero at the last step."""
     warmup = config.warmup * steps_per_epoch
     if step < warmup:
@@ -133,7 +152,7 @@ def estimate(
     """What training `models` models like this one will take, from a few steps of a copy on real batches."""
     gradients = _gradients(objective, config, Team())
     state = trainable(copy.deepcopy(model), config, gradients.device)
-    batches = _batches(slots[:1], examples, config, objective, 0, 0, Team())
+    batches = _batches(Plan(objective, slots[:1]), examples, config, 0, 0, Team())
     times = []
     for _, batch in zip(range(TRIAL_STEPS + 1), batches, strict=False):
         start = time.perf_counter()
@@ -145,7 +164,7 @@ def estimate(
     parameters = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     # Each further model holds weights, gradients and two moments.
     memory = peak_memory() + (models - 1) * 4 * parameters
-    return Estimate(step * models * config.epochs * batch_count(slots, config.batch_size), memory)
+    return Estimate(step * models * config.last_epoch * batch_count(slots, config.batch_size), memory)
 
 
 def duration(seconds: float) -> str:
@@ -192,21 +211,15 @@ def trainable(model: nn.Module, config: TrainingConfig, device: str) -> Training
 
 
 def _batches(
-    slots: NDArray[np.int64],
-    examples: Examples,
-    config: TrainingConfig,
-    objective: Objective,
-    seed: int,
-    epoch: int,
-    team: Team,
+    plan: Plan, examples: Examples, config: TrainingConfig, seed: int, epoch: int, team: Team
 ) -> Iterator[Batch]:
-    view = View(seed, epoch)
     return epoch_batches(
-        slots,
+        plan.slots,
         examples,
-        view,
+        View(seed, epoch),
         config.batch_size,
-        objective,
+        plan.objective,
+        apart=plan.apart,
         rank=team.rank,
         processes=team.size,
         turns=config.device == "cpu",

@@ -179,9 +179,10 @@ def logit_scales(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def clamp_logit_scales(model: nn.Module) -> None:
-    """Keep the inverse temperatures between 1 and 100, as CLIP does."""
+    """Keep the inverse temperatures that are learned between 1 and 100, as CLIP does."""
     for scale in logit_scales(model).values():
-        scale.clamp_(0, LARGEST_LOGIT_SCALE)
+        if scale.requires_grad:
+            scale.clamp_(0, LARGEST_LOGIT_SCALE)
 
 
 def _inputs(model: nn.Module, drawn: Drawn, device: str) -> tuple[Tensor, Tensor]:
