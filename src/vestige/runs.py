@@ -45,6 +45,7 @@ from vestige.material import Material, common_modalities, open_data, prepare
 from vestige.models import CanvasEncoder
 from vestige.models.blueprint import blueprint_of, load_encoder
 from vestige.models.trainable import Trainable
+from vestige.progress import say
 from vestige.report.build import build_report
 from vestige.report.sections import sections_of
 from vestige.runfolder import ENVIRONMENT, claimed

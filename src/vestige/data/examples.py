@@ -158,7 +158,7 @@ class Examples:
         rows = self.rows(positions)
         own = positions[self.present[Modality.IMAGE][positions]]
         canvases = torch.from_numpy(self._canvases[Modality.IMAGE].take(own))
-        sizes, hashes, present = self._sizes[Modality.IMAGE][own], self._hashes[own], rows.present[Modality.IMAGE]
+        sizes, hashes, present = self._sizes[Modality.IMAGE][own], self.hashes[own], rows.present[Modality.IMAGE]
         colours = self._augmentation.jitter() or jitter
         drawn = []
         for crop in crops:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.filesize import decimal
 from torch import nn
 
@@ -157,7 +158,7 @@ def epoch_folder(directory: Path, epoch: int, name: str) -> Path:
     return directory / EPOCHS / f"{epoch:05d}" / name
 
 
-def _keep_epoch(models: Mapping[str, nn.Module], blueprint: Blueprint, directory: Path, epoch: int) -> None:
+def _keep_epoch(models: Mapping[str, nn.Module], blueprint: Trainable, directory: Path, epoch: int) -> None:
     for name, model in models.items():
         blueprint.save(model, epoch_folder(directory, epoch, name))
 

@@ -74,7 +74,7 @@ class Team:
         for parameter, part in zip(sharing, mean.split([p.numel() for p in sharing]), strict=True):
             parameter.grad = part.view_as(parameter)
 
-    def first(self, work: Callable[[], None]) -> None:
+    def first(self, work: Callable[[], object]) -> None:
         """Do work in the first process alone; the others wait until it is done."""
         if self.rank == 0:
             work()
