@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor, nn
 
 from vestige.data.views import View
@@ -34,17 +36,12 @@ class LexicalEncoder:
         seed: of the randomised decomposition (Halko, Martinsson and Tropp, 2011).
 
     Raises:
-        VestigeError: too few texts, or scikit-learn is not installed.
+        VestigeError: too few texts.
     """
 
     modalities = (Modality.TEXT,)
 
     def __init__(self, texts: Sequence[str], *, dimensions: int = DIMENSIONS, seed: int = 0) -> None:
-        try:
-            from sklearn.decomposition import TruncatedSVD
-            from sklearn.feature_extraction.text import TfidfVectorizer
-        except ImportError as error:
-            raise VestigeError("the lexical reference needs scikit-learn: pip install scikit-learn") from error
         self._spellings: Any = TfidfVectorizer(
             analyzer="char_wb",
             ngram_range=(2, 5),
