@@ -6,18 +6,12 @@ no connection. Captions, keys and configuration are untrusted text: what stands 
 escaping, and what scripts read is JSON that cannot end its element, which they show as text, never as markup.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import vl_convert
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -30,6 +24,7 @@ from vestige.report.data import LONGEST_CAPTION, page_data, with_neighbours
 from vestige.report.evaluation import figures
 from vestige.report.histogram import chart, configuration, histogram
 from vestige.report.measures import Measure, measures, title_of
+from vestige.report.offline import environment, policy, resource, script, vega
 from vestige.report.options import ReportConfig
 from vestige.report.pagemedia import SamplesOf, page_media
 from vestige.report.rows import chosen_rows
@@ -107,9 +102,9 @@ def build_report(
         "axes": [_axis(name) for name in data["axes"] or ()],
         "config": configuration(),
     }
-    script, vega = _script(_scripts()), _script(_vega())
+    own = script(_scripts())
     rendered = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             summary=summary,
@@ -132,10 +127,10 @@ def build_report(
             versions=_flat(versions or {}),
             outside=f"{out.stem}_files" if assets.outside else "",
             longest_caption=LONGEST_CAPTION,
-            style=Markup(_resource("style.css")),
-            vega=vega,
-            script=script,
-            policy=_policy(script, vega, outside=assets.outside),
+            style=Markup(resource("style.css")),
+            vega=vega(),
+            script=own,
+            policy=policy(own, vega(), outside=assets.outside),
         )
     )
     write_text(out, rendered)
@@ -203,62 +198,7 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return flat
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,
-        finalize=text.visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    for show in (text.number, text.percent, text.interval, text.small, text.brief):
-        environment.filters[show.__name__] = show
-    return environment
-
-
-def _resource(name: str) -> str:
-    return resources.files("vestige.report").joinpath(name).read_text(encoding="utf-8")
-
-
 def _scripts() -> str:
     """The scripts of the page as one, in a scope of its own."""
-    parts = "\n".join(_resource(f"script/{name}.js") for name in SCRIPTS)
+    parts = "\n".join(resource(f"script/{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
-
-
-@cache
-def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed; building it takes a second or two."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-
-
-def _script(source: str) -> Markup:
-    """A script as the content of an element.
-
-    Raises:
-        ValueError: it holds what would end the element, or what an HTML parser would change.
-    """
-    found = [part for part in ("</script", "<!--", "\r", "\0") if part in source.lower()]
-    if found:
-        raise ValueError(f"a script with {found} cannot stand in a <script> element")
-    return Markup(source)
-
-
-def _policy(*scripts: str, outside: bool) -> Markup:
-    """Content-Security-Policy: these scripts, media from data URIs or beside the page, its styles, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    media = "data: 'self'" if outside else "data:"
-    rules = {
-        "default-src": "'none'",
-        "script-src": " ".join(f"'sha256-{digest}'" for digest in hashes),
-        "style-src": "'unsafe-inline'",
-        "img-src": media,
-        "media-src": media,
-        "connect-src": "'none'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    return Markup("; ".join(f"{rule} {value}" for rule, value in rules.items()))

@@ -56,15 +56,21 @@ def script(source: str) -> Markup:
     return Markup(source)
 
 
-def policy(*scripts: str) -> Markup:
-    """Content-Security-Policy: these scripts, media from data URIs, styles in the page, and nothing else."""
+def policy(*scripts: str, outside: bool = False) -> Markup:
+    """Content-Security-Policy: these scripts, media from data URIs, styles in the page, and nothing else.
+
+    Args:
+        scripts: the content of every script of the page.
+        outside: whether media may lie beside the page, too.
+    """
     hashes = [base64.b64encode(hashlib.sha256(own.encode()).digest()).decode() for own in scripts]
+    media = "data: 'self'" if outside else "data:"
     rules = {
         "default-src": "'none'",
         "script-src": " ".join(f"'sha256-{digest}'" for digest in hashes),
         "style-src": "'unsafe-inline'",
-        "img-src": "data:",
-        "media-src": "data:",
+        "img-src": media,
+        "media-src": media,
         "connect-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
