@@ -9,7 +9,7 @@ evaluation/<source>/  embeddings, and the figures of every model and task: what 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -116,11 +116,11 @@ def evaluate_files(config: EvaluateConfig) -> Evaluation:
     templates = () if config.templates is None else read_templates(config.templates)
     models = evaluated_models(config.run, config.f, config.g, config.model, config.device)
     out = config.out or config.run or Path("evaluation")
-    with _claimed(out):
+    with figures_claimed(out):
         rows: list[dict[str, Any]] = []
         for name in names:
             job = _job(name, config, utility, templates, models, out)
-            found = _run(job, tasks, models.encoders, config)
+            found = _run(job, tasks, models.encoders)
             rows += found
             _keep(rows_kept(out, found), out)
     return Evaluation(rows, out)
@@ -135,18 +135,18 @@ def _job(
     facts = (test.facts,) if train is None else (test.facts, train.facts)
     labels = sorted({label for own in facts for label in own.labels if label is not None})
     names = {} if config.class_names is None else read_names(config.class_names, labels)
-    folder = out / "evaluation" / _folder(name, config.options)
+    folder = kept_at(out, name, config.options)
     embedder = Embedder(folder, EmbeddingConfig(batch_size=config.batch_size, device=config.device))
     return Job(name, test, train, utility, Prompts(tuple(templates), names), embedder)
 
 
-def _run(job: Job, tasks: Sequence[str], encoders: Mapping[str, Encoder], config: EvaluateConfig) -> list[dict]:
+def _run(job: Job, tasks: Sequence[str], encoders: Mapping[str, Encoder]) -> list[dict[str, Any]]:
     """The figures of all tasks; those that were not named may not fit."""
     rows: list[dict[str, Any]] = []
     reasons: list[str] = []
     for task in tasks or RUNNERS:
         try:
-            rows += _task(job, task, encoders, config)
+            rows += task_rows(job, task, encoders)
         except Unfit as error:
             if tasks:
                 raise
@@ -158,8 +158,12 @@ def _run(job: Job, tasks: Sequence[str], encoders: Mapping[str, Encoder], config
     return rows
 
 
-def _task(job: Job, task: str, encoders: Mapping[str, Encoder], config: EvaluateConfig) -> list[dict[str, Any]]:
-    """The figures of a task; those of models that were done before are read."""
+def task_rows(job: Job, task: str, encoders: Mapping[str, Encoder]) -> list[dict[str, Any]]:
+    """The figures of a task, as `SCHEMA` has them; those of models that were done before are read.
+
+    Raises:
+        VestigeError: samples or models that do not fit the task (`Unfit`), or none that can be read.
+    """
     follows = _follows_from(job, task)
     found: dict[str, list[Figure]] = {}
     paths, abouts = dict[str, Path](), dict[str, str]()
@@ -203,7 +207,7 @@ def _keep(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 @contextmanager
-def _claimed(out: Path):
+def figures_claimed(out: Path) -> Iterator[None]:
     """While the block runs, no other process writes figures there."""
     if out.exists() and not out.is_dir():
         raise VestigeError(f"{out} is a file: name a folder with --out")
@@ -241,9 +245,9 @@ def _utility(config: EvaluateConfig) -> UtilityConfig:
     )
 
 
-def _folder(name: str, options: Mapping[str, str]) -> str:
-    """A folder name for a source: its own where it is built in and has no options."""
+def kept_at(out: Path, name: str, options: Mapping[str, str]) -> Path:
+    """The folder of a source: of its own name where it is built in and has no options."""
     if name in BUILT_IN and not options:
-        return name
+        return out / "evaluation" / name
     told = json.dumps([name, sorted(options.items())])
-    return f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[-40:]}-{digest(told)}"
+    return out / "evaluation" / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[-40:]}-{digest(told)}"

@@ -2,27 +2,45 @@
 
 import json
 import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from drawings import draw
-from vestige import cli, runs
+from drawings import COLOURS, draw
+from vestige import cli, evaluation, runs
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config
 from vestige.curation import curve as module
 from vestige.curation.curve import CurveConfig, curve
+from vestige.curation.curvemeasures import CurveTask, Measures, tasks_named
 from vestige.curation.ranking import rank
+from vestige.data import open_source
 from vestige.data.plant import Planted
+from vestige.data.subset import Subset
 from vestige.designs import Design
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
 from vestige.files import read_table
 from vestige.metrics import mean_interval
 from vestige.models.blueprint import load_encoder
-from vestige.runs import execute
+from vestige.runs import execute, open_run
 from vestige.training.loop import TrainingConfig
+from vestige.utility import embedded
+from vestige.utility.evaluate import evaluate_encoder
+from vestige.utility.job import Found, Job
+
+
+def labelled(path: Path, numbers: Iterable[int], label: Callable[[int], str | None] = lambda n: COLOURS[n % 6]) -> Path:
+    path.mkdir()
+    for number in numbers:
+        draw(number)[0].save(path / f"{number:04d}.png")
+        (path / f"{number:04d}.txt").write_text("a picture\n", encoding="utf-8")
+        if label(number) is not None:
+            (path / f"{number:04d}.json").write_text(json.dumps({"label": label(number)}), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +52,7 @@ def trained(tmp_path_factory, small_model) -> Path:
         picture, caption = draw(number)
         picture.save(place / "pictures" / f"{number:04d}.png")
         (place / "pictures" / f"{number:04d}.txt").write_text(caption + "\n", encoding="utf-8")
+    labelled(place / "labelled", [*range(60), *range(200, 230)])
     config = RunConfig(
         data=DataConfig(source=f"folder:{place / 'pictures'}"),
         design=DesignConfig(candidates=8, external=20),
@@ -138,6 +157,112 @@ def test_finished_points_are_not_trained_again_and_a_stopped_curve_goes_on(train
         (tmp_path / "away.json").rename(trained / "curve" / "random-3-1" / "summary.json")
 
 
+def test_tasks_on_sources(trained, monkeypatch):
+    """Stopped at the third point, then on again; all points are tested on what no model of the run saw."""
+    source, first = f"folder:{trained.parent / 'labelled'}", ("memorization", 0, 0)
+    config = CurveConfig(
+        trained, removed="0,3", by="memorization", seeds=2, task=f"probe:{source}, zero-shot:{source},probe:{source}"
+    )
+    runners, done = dict(evaluation.RUNNERS), []
+
+    def stopping(task: str, after: int) -> Callable[[Mapping[str, object], Job], Found]:
+        def run(encoders, job):
+            if len(done) == after:
+                raise KeyboardInterrupt
+            done.append((task, *encoders, job.embedder.directory.parent.parent.name))
+            return runners[task](encoders, job)
+
+        return run
+
+    monkeypatch.setattr(module, "execute", None)
+    for after in (4, 100):
+        monkeypatch.setattr(evaluation, "RUNNERS", {task: stopping(task, after) for task in runners})
+        if after == 4:
+            before = (trained / "curve.parquet").read_bytes()
+            with pytest.raises(KeyboardInterrupt):
+                curve(config)
+            assert (trained / "curve.parquet").read_bytes() == before
+        else:
+            rows = curve(config).to_pylist()
+    folders = {first: trained, ("memorization", 0, 1): trained / "curve" / "all-0-1"}
+    folders |= {("memorization", 3, seed): trained / "curve" / f"memorization-3-{seed}" for seed in (0, 1)}
+    assert done == [(task, "f", folder.name) for folder in folders.values() for task in ("probe", "zero-shot")]
+    measures = {name for name in (row["measure"] for row in rows) if name != "memorization"}
+    kinds = {"probe": ["accuracy projector", "mean class accuracy projector"]}
+    kinds["zero-shot"] = ["accuracy", "top-5 accuracy", "mean class accuracy"]
+    assert measures == {f"{task} {source} {measure}" for task, own in kinds.items() for measure in own}
+    # What was taken out of a point was seen by the run all the same.
+    design = Design.load(trained / "membership.parquet")
+    seen = {key for key, saw in zip(design.keys, design.member.any(axis=0).tolist(), strict=True) if saw}
+    opened = open_source(source)
+    unseen = Subset(opened, [key for key in opened.keys() if key not in seen])
+    left = Design.load(folders["memorization", 3, 0] / "membership.parquet").keys
+    assert {key.partition("~")[0] for key in set(design.keys) - set(left)} & set(opened.keys())
+    assert len(unseen) < len(opened)
+    for (ranking, removed, seed), folder in folders.items():
+        encoder = load_encoder(folder / "models" / "f")
+        place = {"ranking": ranking, "removed": removed, "seed": seed}
+        own = {row["measure"]: row["value"] for row in rows if place.items() <= row.items()}
+        for task in kinds:
+            for figure in evaluate_encoder(encoder, unseen, task):
+                assert own[f"{task} {source} {figure.measure}"] == pytest.approx(figure.value)
+    # All is kept: nothing is embedded or evaluated again.
+    monkeypatch.setattr(evaluation, "RUNNERS", dict.fromkeys(runners))
+    monkeypatch.setattr(embedded, "embed", None)
+    assert curve(config).to_pylist() == rows
+    curve(CurveConfig(trained, removed="0,3", by="memorization,random", seeds=2))
+
+
+def test_a_source_that_the_run_was_trained_on(trained):
+    own = f"folder:{trained.parent / 'pictures'}"
+    run = open_run(trained)
+    ((test, train),) = Measures.of([CurveTask("probe", own)], run, trained).parts.values()
+    held = {key for key, saw in zip(run.design.keys, run.design.member.any(axis=0).tolist(), strict=True) if not saw}
+    assert set(test.facts.keys) == held
+    assert len(held) == 20
+    assert train is not None
+    assert not held & set(train.facts.keys)
+
+
+def test_names_of_tasks():
+    assert tasks_named("retrieval") == [CurveTask("retrieval")]
+    named = tasks_named("probe:fashion-mnist, zero-shot:webdataset:a.tar,b.tar,retrieval,probe:fashion-mnist")
+    assert named == [
+        CurveTask("probe", "fashion-mnist"),
+        CurveTask("zero-shot", "webdataset:a.tar,b.tar"),
+        CurveTask("retrieval"),
+    ]
+
+
+def test_tasks_that_cannot_be_done(trained, tmp_path, monkeypatch, capsys):
+    """One line, and nothing was trained."""
+    monkeypatch.setattr(module, "execute", None)
+
+    def said(task: str) -> str:
+        words = ["curve", str(trained), "--removed", "2", "--by", "random", "--seeds", "1", "--task", task]
+        assert cli.main(words) == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+    known = "--task is retrieval, probe:SOURCE or zero-shot:SOURCE, joined by commas, not"
+    assert f"{known} 'cooking'" in said("cooking")
+    assert f"{known} 'cooking'" in said("probe:fashion-mnist,cooking")
+    assert f"{known} 'retrieval:fashion-mnist'" in said("retrieval:fashion-mnist")
+    assert f"{known} ''" in said("")
+    assert "--task probe: name the source it is done on, as probe:fashion-mnist" in said("probe")
+    assert "--task zero-shot: name the source" in said("retrieval,zero-shot:")
+    assert "unknown data source 'nosuch'" in said("probe:nosuch")
+    nameless = labelled(tmp_path / "nameless", range(300, 306), lambda _: None)
+    assert str(nameless) in said(f"probe:folder:{nameless}")
+    design = Design.load(trained / "membership.parquet")
+    seen = [int(key) for key, saw in zip(design.keys, design.member[0].tolist(), strict=True) if saw and "~" not in key]
+    assert "all of its 3 samples are among the training data" in said(
+        f"zero-shot:folder:{labelled(tmp_path / 'seen', seen[:3])}"
+    )
+    assert not list((trained / "curve").glob("random-2-0"))
+
+
 def test_fine_tuning_begins_with_the_models_of_the_run(trained, tmp_path, monkeypatch):
     run = tmp_path / "run"
     shutil.copytree(trained, run, ignore=shutil.ignore_patterns("curve", "curve.parquet"))
@@ -149,9 +274,7 @@ def test_fine_tuning_begins_with_the_models_of_the_run(trained, tmp_path, monkey
     assert (name, others) == ("all-0-0", [])
     assert (config.training.epochs, config.training.init_from) == (2, str(run.resolve()))
     # With a rate of next to nothing the models stay where they began.
-    still = TrainingConfig(epochs=1, batch_size=8, warmup_epochs=0, learning_rate=1e-30)
-    from dataclasses import replace
-
+    still = replace(config.training, epochs=1, learning_rate=1e-30)
     execute(replace(config, training=still), tmp_path / "still")
     for model in ("f", "g"):
         one, other = (load_encoder(place / "models" / model) for place in (run, tmp_path / "still"))
@@ -169,7 +292,6 @@ def test_refusals(trained, tmp_path, capsys):
     assert "--removed holds whole numbers" in said("--removed", "3,x")
     assert "--removed holds whole numbers" in said("--removed=-3")
     assert "'nosuch' is not in the table" in said("--removed", 3, "--by", "nosuch")
-    assert "--task is retrieval, not 'cooking'" in said("--removed", 3, "--task", "cooking")
     assert "--seeds and --fine-tune are 1 or more" in said("--removed", 3, "--seeds", 0)
     with pytest.raises(VestigeError, match="no run lies there"):
         curve(CurveConfig(tmp_path))
@@ -191,8 +313,6 @@ def test_a_design_from_a_file(make_folder, small_model, tmp_path):
         model=str(small_model),
         training=TrainingConfig(epochs=1, batch_size=8, warmup_epochs=0),
     )
-    from dataclasses import replace
-
     with pytest.raises(VestigeError, match=r"design\.file: none is named"):
         execute(replace(base, design=DesignConfig(name="file")), tmp_path / "a")
     other = Design("x", ("0000", "nosuch"), ("0000", "nosuch"), ("f", "g"), np.ones((2, 2), bool), (0, 0), 0)

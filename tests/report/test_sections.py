@@ -46,6 +46,8 @@ def test_curve_over_seeds(tmp_path: Path) -> None:
         for removed in (0, 20)
         for seed, value in enumerate((0.5, 0.6, 0.4 + removed / 100))
     ]
+    # A mean over the seeds is no seed of its own.
+    rows.append(rows[0] | {"seed": None, "value": 0.9, "low": 0.8, "high": 1.0})
     rows.append(rows[0] | {"measure": "probe", "low": 0.45, "high": 0.55})
     schema = pa.schema({"low": pa.float64(), "high": pa.float64()})
     table = pa.Table.from_pylist(rows)
@@ -57,6 +59,8 @@ def test_curve_over_seeds(tmp_path: Path) -> None:
     seen = [0.5, 0.6, 0.6]
     low, high = stats.t.interval(0.95, 2, np.mean(seen), stats.sem(seen))
     assert (point["value"], point["low"], point["high"]) == pytest.approx((np.mean(seen), low, high))
+    of_first = next(row for row in values(first) if (row["ranking"], row["removed"]) == ("memorization", 0))
+    assert of_first["value"] == pytest.approx(np.mean([0.5, 0.6, 0.4]))
     assert "3 seeds" in first.note
     assert len(values(first)) == 4
     (alone,) = values(second)

@@ -3,7 +3,8 @@
 For every ranking, every N and every seed the models of a run are trained again without the top N, from fresh weights or
 from the run's own, and measured: what the first model retrieves on the held-out samples, and the mean memorization of
 what it still saw. The ranking is among the samples that the first model saw and that have a score; who sees what is
-left, and the held-out samples, are those of the run at every point.
+left, and the held-out samples, are those of the run at every point. With tasks on sources (`--task probe:SOURCE`) the
+first model is evaluated on these too.
 
 RUN/curve/designs/<point>/      who sees what, and the faults that were planted
 RUN/curve/<point>/              a run of its own, `vestige run <point>/config.yaml` repeats it
@@ -17,17 +18,16 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from vestige.config import RunConfig, anchored, load_config, to_yaml
-from vestige.curation.ranking import RANDOM, rank
+from vestige.curation.curvemeasures import Measures, tasks_named
+from vestige.curation.ranking import MEMORIZATION, RANDOM, rank
 from vestige.designs import Design
 from vestige.errors import VestigeError
-from vestige.files import read_json, read_table, write_table, write_text
+from vestige.files import read_table, write_table, write_text
 from vestige.material import Material
 from vestige.metrics import mean_interval
 from vestige.models.architectures import architecture
@@ -40,7 +40,6 @@ from vestige.training.loop import duration
 FOLDER = "curve"
 ALL = "all"
 """The point at which nothing is removed; all rankings share it."""
-MEMORIZATION = "memorization"
 
 _SCHEMA = pa.schema(
     {
@@ -68,7 +67,8 @@ class CurveConfig:
     seeds: int = 3
     """Trainings a point; the first has the seed of the run."""
     task: str = "retrieval"
-    """What the first model is measured on: retrieval, on the held-out samples."""
+    """What the first model is measured on, joined by commas: retrieval (on the held-out samples), probe:SOURCE,
+    zero-shot:SOURCE (as vestige evaluate does)."""
     fine_tune: int | None = None
     """Go on from the run's models for so many epochs, instead of training anew."""
 
@@ -90,17 +90,18 @@ def curve(config: CurveConfig) -> pa.Table:
     """Train what has not been trained yet, measure all points, write the table.
 
     Raises:
-        VestigeError: a run that is not finished or keeps no external samples, or more removed than there are.
+        VestigeError: a run that is not finished or keeps no external samples, more removed than there are, or a task
+            that the samples or the models do not fit.
     """
     sizes, rankings = _numbers(config.removed), [name.strip() for name in config.by.split(",")]
-    if config.task != "retrieval":
-        raise VestigeError(f"--task is retrieval, not {config.task!r}")
+    tasks = tasks_named(config.task)
     if config.seeds < 1 or (config.fine_tune is not None and config.fine_tune < 1):
         raise VestigeError("--seeds and --fine-tune are 1 or more")
     run = open_run(config.run)
     scores = read_table(config.run / "scores.parquet")
     if run.design.member.any(axis=0).all():
         raise VestigeError(f"{config.run}: a curve is measured on held-out samples: set design.external in the run")
+    measures = Measures.of(tasks, run, config.run)
     points = {
         (name, removed, seed): Point(name if removed else ALL, removed, seed)
         for name in rankings
@@ -111,13 +112,15 @@ def curve(config: CurveConfig) -> pa.Table:
     left = {point: job for point, job in jobs.items() if not _finished(config.run, point, job)}
     designs = {point: _design(run.design, scores, point, run.config) for point in left}
     if left:
+        # What the run's own model cannot be evaluated on, no other can: better known before hours of training.
+        measures.on_sources(config.run)
         blueprint = Blueprint(architecture(run.config.model), next(iter(run.encoders.values())).modalities)
         _say_cost(config, run.config, run.material, blueprint, designs)
     for number, (point, job) in enumerate(left.items(), 1):
         say(f"point {number} of {len(left)}: {point.removed} removed by {point.ranking}, seed {point.seed}")
         _prepare(config.run, point, job, designs[point])
         execute(job, config.run / FOLDER / point.name)
-    measured = {point: _measured(_folder(config.run, point, job), run.design) for point, job in jobs.items()}
+    measured = {point: measures.at(_folder(config.run, point, job)) for point, job in jobs.items()}
     table = pa.Table.from_pylist(list(_rows(points, measured)), schema=_SCHEMA)
     write_table(config.run / "curve.parquet", table)
     return table
@@ -212,26 +215,6 @@ def _say_cost(
         f"{len(designs)} points x {models} models to train: about {duration(cost.seconds * len(designs))},"
         f" {size * len(designs) / 1e6:,.0f} MB of models"
     )
-
-
-def _measured(folder: Path, design: Design) -> dict[str, float]:
-    """What the first model retrieves, and the mean memorization of what it saw."""
-    summary: dict[str, Any] = read_json(folder / "summary.json")
-    retrieval, first = summary["retrieval"], design.models[0]
-    found: dict[str, float] = {}
-    if retrieval is not None:
-        a, b = retrieval["pair"]
-        for name, value in retrieval["models"][first].items():
-            queries, targets = (a, b) if name[0] == b[0].upper() else (b, a)
-            found[f"{name} {queries}->{targets}"] = value
-    own = Design.load(folder / "membership.parquet")
-    seen = dict(zip(own.keys, own.member[0].tolist(), strict=True))
-    scores = read_table(folder / "scores.parquet", ["key", MEMORIZATION])
-    rows = zip(scores["key"].to_pylist(), scores[MEMORIZATION].to_pylist(), strict=True)
-    values = [value for key, value in rows if seen[key] and value is not None]
-    if values:
-        found[MEMORIZATION] = float(np.mean(values))
-    return found
 
 
 def _rows(

@@ -32,14 +32,21 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _show(table: pa.Table) -> None:
-    """Means over seeds with half their intervals, a row a point; of rates of retrieval those at 1."""
+    """Means over seeds with half their intervals, a row a point; the table has measures that are left out here."""
     means = [row for row in table.to_pylist() if row["seed"] is None]
-    measures = [name for name in dict.fromkeys(row["measure"] for row in means) if "@" not in name or "@1 " in name]
+    measures = [name for name in dict.fromkeys(row["measure"] for row in means) if _is_shown(name)]
     shown = Table("ranking", "removed", *measures, box=box.SIMPLE)
     for place in dict.fromkeys((row["ranking"], row["removed"]) for row in means):
         own = {row["measure"]: row for row in means if (row["ranking"], row["removed"]) == place}
         shown.add_row(place[0], str(place[1]), *(_cell(own[name]) if name in own else "" for name in measures))
     Console().print(shown)
+
+
+def _is_shown(measure: str) -> bool:
+    """Of rates of retrieval those at 1, of classification the accuracy over samples."""
+    if measure.startswith(("probe ", "zero-shot ")):
+        return " mean class accuracy" not in measure and " top-5 accuracy" not in measure
+    return "@" not in measure or "@1 " in measure
 
 
 def _cell(row: Mapping[str, float | None]) -> str:

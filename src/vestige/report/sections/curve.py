@@ -21,7 +21,9 @@ def utility_when_removed(directory: Path) -> list[Section]:
     """A chart for each measure of `curve.parquet`, with a line for each ranking."""
     if not (directory / CURVE).exists():
         return []
-    rows = [row for row in read_table(directory / CURVE, COLUMNS).to_pylist() if row["value"] is not None]
+    # Rows without a seed are means of the others, which are taken here.
+    whole = read_table(directory / CURVE, COLUMNS).to_pylist()
+    rows = [row for row in whole if row["value"] is not None and row["seed"] is not None]
     measures = dict.fromkeys(row["measure"] for row in rows)
     return [_section(measure, [row for row in rows if row["measure"] == measure]) for measure in measures]
 
