@@ -6,6 +6,7 @@ import torch
 
 from vestige.alignments import Heldout
 from vestige.metrics import auc, mean_interval
+from vestige.report.terminal import show
 from vestige.summary import held_out_retrieval, summarise
 
 ROLES = ["candidate"] * 6 + ["shared"] * 4 + ["external"] * 4
@@ -96,3 +97,24 @@ def test_a_group_that_outweighs_the_others_is_told():
         "the groups are unbalanced: one of 80 holds 21 of 100 candidate samples, and their mean is much its own"
     ]
     assert warned(29, 20) == []
+
+
+def test_one_model_has_no_contrast_and_is_told_so(capsys):
+    """Without a contrast there are no empty tables and no talk of p-values: the suspicion is shown."""
+    roles = ["shared"] * 10 + ["external"] * 4
+    alone = table(role=roles, clipmem=pa.nulls(14, pa.float64()), q_value=pa.nulls(14, pa.float64()))
+    alone = alone.append_column("suspicion", pa.array([number / 14 for number in range(14)]))
+    found = summarise(alone, ("m0",))
+    (warning,) = found["warnings"]
+    assert warning.startswith("no sample has a score of memorization")
+    show(found, alone)
+    printed = capsys.readouterr().out
+    assert "most suspicious" in printed
+    assert "most memorized" not in printed
+    assert "+0.643" in printed  # the most suspicious that was trained on: of the external ones nobody asked
+    assert "+0.929" not in printed
+
+
+def test_no_external_samples_are_not_few():
+    (_, none) = summarise(table(role=["candidate"] * 14), "fg")["warnings"]
+    assert none.startswith("no external samples")

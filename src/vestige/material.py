@@ -190,7 +190,9 @@ def _unusable(blueprint: Trainable) -> str:
     if blueprint.labels is None:
         return f"no sample has {_embedded(blueprint)}: name other samples with --data"
     where = (
-        "data.objects names a file of them" if blueprint.labels == "objects" else "imagefolder: reads them of folders"
+        "data.objects names a file of them"
+        if blueprint.labels == "objects"
+        else "imagefolder: reads them of folders; where samples have objects: --supervised.labels objects"
     )
     return f"no sample has both {_embedded(blueprint)} and {blueprint.labels}: name samples with labels ({where})"
 

@@ -169,10 +169,15 @@ def _letter(modality: Modality) -> str:
 
 
 def _warnings(roles: dict[str, Any], scored: str):
+    if not any(found["n"] for found in roles.values()):
+        yield "no sample has a score of memorization: none was seen by one model and not by another"
+        return
     if roles.get(scored, {}).get("n", 0) < FEW:
         yield f"only {roles.get(scored, {}).get('n', 0)} samples have a score: the interval of their mean is rough"
     external = roles.get(str(Role.EXTERNAL), {"n": 0})
-    if external["n"] < LEAST_NULL:
+    if not external["n"]:
+        yield f"no external samples: no p-values, {LEAST_NULL} are needed"
+    elif external["n"] < LEAST_NULL:
         yield f"only {external['n']} external samples: too few for p-values, {LEAST_NULL} are needed"
     elif external["low"] is not None and not external["low"] <= 0 <= external["high"]:
         yield (

@@ -55,3 +55,17 @@ def test_what_is_no_table_of_scores() -> None:
         vestige.show(table(), metric="other")
     with pytest.raises(VestigeError, match="has no score 'caption'"):
         vestige.show(table(), metric="caption")
+
+
+def test_suspicion_is_of_all_roles() -> None:
+    scores = table().drop_columns(["role"]).append_column("role", pa.array(["shared"] * 5))
+    scores = scores.append_column("suspicion", pa.array([0.1, 0.9, None, 0.5, 0.2], pa.float64()))
+    lines = repr(vestige.show(scores, metric="suspicion", count=2)).splitlines()
+    assert lines[0] == "2 most suspicious of 5 samples, by suspicion"
+    assert [line.split()[0] for line in lines[1:]] == [number(0.9), number(0.5)]
+    assert repr(vestige.show(scores)).startswith("none of 5 samples that some models saw and others did not")
+
+
+def test_no_samples_asked_for() -> None:
+    with pytest.raises(VestigeError, match="count is 0"):
+        vestige.show(table(), count=0)

@@ -26,6 +26,7 @@ SIDE = 160
 LONGEST_CAPTION = 140
 LONGEST_KEY = 60
 SCORED = ("candidate", "mixed")
+SUSPICION = "suspicion"
 CARD = Markup(
     '<figure style="margin:0;width:10.5rem;overflow:hidden;overflow-wrap:anywhere">{media}'
     '<figcaption><bdi dir="auto">{caption}</bdi><br><b>{score}</b> {facts}<br>'
@@ -57,6 +58,8 @@ class Display:
 def show(scores: pa.Table, source: Source | None = None, *, metric: str | None = None, count: int = COUNT) -> Display:
     """The most memorized samples of a table of scores, with pictures where the source of the samples is given.
 
+    By `suspicion` it is the most suspicious, of all roles: it tells captions apart and needs no contrast of models.
+
     Args:
         scores: `vestige.ScoreResult.table`, `vestige.RunResult.scores`, or `scores.parquet` read back.
         source: the samples that were scored.
@@ -64,7 +67,7 @@ def show(scores: pa.Table, source: Source | None = None, *, metric: str | None =
         count: how many samples at most.
 
     Raises:
-        VestigeError: it is no table of scores, or has no such score.
+        VestigeError: it is no table of scores, or has no such score, or no sample is asked for.
     """
     names = scores.column_names
     if not {"key", "role"} <= set(names) or len(names) < 4:
@@ -72,10 +75,15 @@ def show(scores: pa.Table, source: Source | None = None, *, metric: str | None =
     metric = metric or names[3]
     if metric not in names or not pa.types.is_floating(scores.schema.field(metric).type):
         raise VestigeError(f"the table has no score {metric!r}; its columns are {', '.join(names)}")
+    if count < 1:
+        raise VestigeError(f"count is {count}: give the number of samples to show, 1 or more")
     rows = _most(scores, metric, count)
     media = _media([row["key"] for row in rows], source)
     cards = [_card(row, metric, media.get(row["key"])) for row in rows]
-    title = f"{len(rows)} most memorized of {len(scores):,} samples, by {metric}"
+    most = "suspicious" if metric == SUSPICION else "memorized"
+    title = f"{len(rows)} most {most} of {len(scores):,} samples, by {metric}"
+    if not rows:
+        title = f"none of {len(scores):,} samples that some models saw and others did not has a score by {metric}"
     html = Markup("<p>{}</p>{}").format(shown(title), FLOW.format(Markup("").join(cards)))
     lines = [f"{number(row[metric])}  {printable(row.get('caption') or row['key'])}" for row in rows]
     return Display(html, "\n".join([title, *lines]))
@@ -96,7 +104,11 @@ def run_html(summary: Mapping[str, Any], scores: pa.Table, source: Source | None
 def _most(scores: pa.Table, metric: str, count: int) -> list[dict[str, Any]]:
     wanted = ["key", "role", metric, "align_in", "align_out", "q_value", "caption", "planted"]
     columns = scores.select([name for name in wanted if name in scores.column_names])
-    known = [row for row in columns.to_pylist() if row["role"] in SCORED and finite(row[metric]) is not None]
+    known = [
+        row
+        for row in columns.to_pylist()
+        if finite(row[metric]) is not None and (row["role"] in SCORED or metric == SUSPICION)
+    ]
     return sorted(known, key=lambda row: -row[metric])[:count]
 
 

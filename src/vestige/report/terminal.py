@@ -17,6 +17,7 @@ output = Console(highlight=False, soft_wrap=True)
 
 SHOWN = 5
 CAPTION_WIDTH = 80
+SUSPICION = "suspicion"
 GAPS = ("ppg", "prg", "aucg")
 
 
@@ -28,10 +29,17 @@ def show(summary: Mapping[str, Any], scores: pa.Table, *, report: Path | None = 
         scores: the table it is of.
         report: path of the report, named last.
     """
-    output.print(_roles(summary))
+    metric = summary["metric"]
+    contrasted = any(found["n"] for found in summary["roles"].values())
+    if contrasted:
+        output.print(_roles(summary))
     for line in (*_findings(summary), *(f"warning: {warning}" for warning in summary["warnings"])):
         output.print(Text(line))
-    output.print(_most_memorized(summary["metric"], scores))
+    if contrasted:
+        output.print(_highest("most memorized", metric, scores, ("candidate", "mixed")))
+    elif SUSPICION in scores.column_names:
+        # One model, or models that saw the same: what such a run can tell is which captions are wrong.
+        output.print(_highest("most suspicious", SUSPICION, scores, ("shared",)))
     if report is not None:
         output.print(Text(f"report: {report}"))
 
@@ -104,13 +112,14 @@ def _findings(summary: Mapping[str, Any]):
             yield f"retrieval of {name} among {found['n']} held-out pairs: {shown}"
 
 
-def _most_memorized(metric: str, scores: pa.Table) -> Table:
+def _highest(title: str, metric: str, scores: pa.Table, roles: Sequence[str]) -> Table:
+    """The samples of these roles that score highest."""
     rows = [
         row
         for row in scores.select([metric, "role", "caption", "key", "planted"]).to_pylist()
-        if row[metric] is not None and row["role"] in ("candidate", "mixed")
+        if row[metric] is not None and row["role"] in roles
     ]
-    table = Table(title="most memorized", title_justify="left")
+    table = Table(title=title, title_justify="left")
     for name in (metric, "caption", "key", "planted"):
         table.add_column(name, overflow="fold")
     for row in sorted(rows, key=lambda row: -row[metric])[:SHOWN]:

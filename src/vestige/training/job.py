@@ -78,8 +78,9 @@ def train_design(
         )
     cost = estimate(first, len(design.models), slots, examples, objective, config.training)
     batches = batch_count(slots, config.training.batch_size)
+    trained = "1 model" if len(design.models) == 1 else f"{len(design.models)} models"
     say(
-        f"training {len(design.models)} models x {config.training.last_epoch} epochs x {batches} batches:"
+        f"training {trained} x {config.training.last_epoch} epochs x {batches} batches:"
         f" about {duration(cost.seconds)}, {decimal(cost.memory)} of memory"
     )
     known = set(material.external() if heldout is None else heldout)
