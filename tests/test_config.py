@@ -28,7 +28,7 @@ def test_numbers_as_people_write_them(tmp_path):
         ("seed: many", "seed: expected int, found 'many'"),
         ("seed: 1.5", "expected int"),
         ("training: {learning_rate: fast}", "learning_rate: expected float, found 'fast'"),
-        ("design: {name: thirds}", "one of roles, halves, subsets, disjoint, not 'thirds'"),
+        ("design: {name: thirds}", "one of roles, halves, subsets, disjoint, file, not 'thirds'"),
         ("metrics: clipmem", "metrics: expected tuple, found 'clipmem'"),
         ("- a list", "expected settings by name"),
         ("a: [", "cannot be read as YAML"),

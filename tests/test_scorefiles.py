@@ -141,7 +141,7 @@ def test_suspicion_is_in_the_table_of_a_run_and_can_be_asked_for(run, tmp_path, 
         (["RUN", "--f", "x.pt"], "leave out --f"),
         (
             ["RUN", "--metric", "clipmen"],
-            "unknown metric clipmen: known are clipmem, multimem, sslmem, unitmem, dejavu, suspicion",
+            "unknown metric clipmen: known are clipmem, multimem, sslmem, labelmem, unitmem, dejavu, suspicion",
         ),
         (["RUN", "--metric", "dejavu"], "name one with --public"),
         (["RUN", "--metric", "sslmem"], "set embedding.views"),

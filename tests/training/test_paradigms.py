@@ -107,9 +107,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
     whole = train({name: blueprint.build(5) for name in "fg"}, slots, examples, objective, tmp_path / "whole")
     assert equal(state(whole["f"]), state(whole["g"]))
     save = checkpoints.save
+    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1)
 
-    def killed(directory, epoch, states):
-        save(directory, epoch, states)
+    def killed(directory, epoch, states, steering):
+        save(directory, epoch, states, steering)
         if epoch == 2:
             raise KeyboardInterrupt
 
