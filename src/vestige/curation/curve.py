@@ -30,8 +30,7 @@ from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, write_table, write_text
 from vestige.material import Material
 from vestige.metrics import mean_interval
-from vestige.models.architectures import architecture
-from vestige.models.blueprint import Blueprint
+from vestige.models.blueprint import Trainable, blueprint_of
 from vestige.progress import say
 from vestige.runs import execute, open_run
 from vestige.training.job import cost_of
@@ -111,7 +110,8 @@ def curve(config: CurveConfig) -> pa.Table:
     left = {point: job for point, job in jobs.items() if not _finished(config.run, point, job)}
     designs = {point: _design(run.design, scores, point, run.config) for point in left}
     if left:
-        blueprint = Blueprint(architecture(run.config.model), next(iter(run.encoders.values())).modalities)
+        modalities = next(iter(run.encoders.values())).modalities
+        blueprint = blueprint_of(run.config, lambda: modalities)
         _say_cost(config, run.config, run.material, blueprint, designs)
     for number, (point, job) in enumerate(left.items(), 1):
         say(f"point {number} of {len(left)}: {point.removed} removed by {point.ranking}, seed {point.seed}")
@@ -196,7 +196,7 @@ def _prepare(run: Path, point: Point, job: RunConfig, design: Design) -> None:
 
 
 def _say_cost(
-    config: CurveConfig, run: RunConfig, material: Material, blueprint: Blueprint, designs: Mapping[Point, Design]
+    config: CurveConfig, run: RunConfig, material: Material, blueprint: Trainable, designs: Mapping[Point, Design]
 ) -> None:
     models = len(material.design.models)
     training = run.training if config.fine_tune is None else replace(run.training, epochs=config.fine_tune)
