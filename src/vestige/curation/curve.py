@@ -97,6 +97,11 @@ def curve(config: CurveConfig) -> pa.Table:
     if config.seeds < 1 or (config.fine_tune is not None and config.fine_tune < 1):
         raise VestigeError("--seeds and --fine-tune are 1 or more")
     run = open_run(config.run)
+    if config.fine_tune is not None and run.config.paradigm != "contrastive":
+        raise VestigeError(
+            f"--fine-tune is for contrastive models, and the paradigm of {config.run} is {run.config.paradigm}:"
+            " leave it out, and models are trained anew"
+        )
     scores = read_table(config.run / "scores.parquet")
     if run.design.member.any(axis=0).all():
         raise VestigeError(f"{config.run}: a curve is measured on held-out samples: set design.external in the run")
@@ -208,8 +213,9 @@ def _say_cost(
             " samples: remove fewer"
         )
     size = sum(file.stat().st_size for file in (config.run / "models").rglob("*") if file.is_file())
+    points = "1 point" if len(designs) == 1 else f"{len(designs)} points"
     say(
-        f"{len(designs)} points x {models} models to train: about {duration(cost.seconds * len(designs))},"
+        f"{points} x {models} models to train: about {duration(cost.seconds * len(designs))},"
         f" {size * len(designs) / 1e6:,.0f} MB of models"
     )
 
