@@ -10,6 +10,7 @@ import torch
 from drawings import COLOURS, draw
 from vestige.classification import LabelTest
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig
+from vestige.curation.curve import CurveConfig, curve
 from vestige.data import open_source
 from vestige.data.plant import Planted
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore
@@ -21,6 +22,7 @@ from vestige.runs import execute
 from vestige.samples import Modality
 from vestige.scorefiles import ScoreConfig, score_files
 from vestige.training.config import TrainingConfig
+from vestige.training.finetune import fine_tune
 
 COUNT = 72
 
@@ -77,6 +79,21 @@ def test_dino_from_pictures_alone(config, tmp_path):
             score_files(ScoreConfig(run=tmp_path / "run", metric=metric))
     with pytest.raises(VestigeError, match="labelmem needs classifiers"):
         score_files(ScoreConfig(run=tmp_path / "run", metric="labelmem"))
+
+
+def test_a_curve_of_classifiers_and_no_fine_tuning(config, tmp_path):
+    run = tmp_path / "run"
+    execute(changed(config, paradigm="supervised"), run)
+    table = curve(CurveConfig(run, removed="0,3", by="random", seeds=1))
+    assert set(table["measure"].to_pylist()) == {"memorization"}
+    assert set(table["removed"].to_pylist()) == {0, 3}
+    with pytest.raises(VestigeError, match="--fine-tune is for contrastive models"):
+        curve(CurveConfig(run, removed="3", by="random", seeds=1, fine_tune=1))
+    with pytest.raises(VestigeError, match="fine-tuning is for contrastive models"):
+        fine_tune(run, tmp_path / "tuned", remove=[], training=config.training)
+    again = changed(config, paradigm="supervised", training=dataclasses.replace(config.training, init_from=str(run)))
+    with pytest.raises(VestigeError, match="init_from is for contrastive models"):
+        execute(again, tmp_path / "again")
 
 
 def test_classifiers_and_flipped_labels(config, tmp_path):

@@ -138,6 +138,11 @@ def _checked(config: RunConfig) -> tuple[RunConfig, Trainable, Sequence[str]]:
     config = anchored(config)
     if config.training.init_from is not None and not Path(config.training.init_from).exists():
         raise VestigeError(f"training.init_from {config.training.init_from}: no such run or checkpoint")
+    if config.paradigm != "contrastive" and config.training.init_from is not None:
+        # The other paradigms keep their encoder alone, or under names that a fresh model does not have.
+        raise VestigeError(
+            f"training.init_from is for contrastive models, and paradigm is {config.paradigm}: train anew without it"
+        )
     if config.paradigm != "contrastive" and config.mitigations != MitigationConfig():
         raise VestigeError(f"mitigations are for contrastive models, and paradigm is {config.paradigm}: leave them out")
     contrasted = [name for name in config.metrics if name != LABELMEM]

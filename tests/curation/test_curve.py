@@ -152,7 +152,7 @@ def test_finished_points_are_not_trained_again_and_a_stopped_curve_goes_on(train
             curve(config)
         assert trainings == ["random-3-1"]
         said = capsys.readouterr().err
-        assert "1 points x 2 models to train: about" in said
+        assert "1 point x 2 models to train: about" in said
     finally:
         (tmp_path / "away.json").rename(trained / "curve" / "random-3-1" / "summary.json")
 

@@ -86,6 +86,18 @@ def test_epochs(tmp_path: Path) -> None:
     ]
 
 
+def test_retrieval_over_the_epochs_is_no_memorization(tmp_path: Path) -> None:
+    """A chart for each rate, a line for each model: not a chart of memorization for every model and rate."""
+    metrics = [f"{model} {rate}" for rate in ("T@1", "I@1") for model in ("g", "f")]
+    numbers = {"mean": [0.1, 0.2, 0.3, 0.4], "low": [0.0] * 4, "high": [0.5] * 4}
+    rows = {"epoch": [1] * 4, "role": ["heldout"] * 4, "metric": metrics, **numbers}
+    write_table(tmp_path / "epochs.parquet", pa.table(rows))
+    first, second = memorization_by_epoch(tmp_path)
+    assert (first.title, second.title) == ("Retrieval over the epochs: T@1", "Retrieval over the epochs: I@1")
+    assert [(row["model"], row["mean"]) for row in values(first)] == [("f", 0.2), ("g", 0.1)]
+    assert [(row["model"], row["mean"]) for row in values(second)] == [("f", 0.4), ("g", 0.3)]
+
+
 def test_training_loss_is_what_was_logged(made_runs: Path) -> None:
     (section,) = training_loss(made_runs / "a")
     rows = values(section)

@@ -30,8 +30,7 @@ from vestige.errors import VestigeError
 from vestige.files import read_table, write_table, write_text
 from vestige.material import Material
 from vestige.metrics import mean_interval
-from vestige.models.architectures import architecture
-from vestige.models.blueprint import Blueprint
+from vestige.models.blueprint import Trainable, blueprint_of
 from vestige.progress import say
 from vestige.runs import execute, open_run
 from vestige.training.job import cost_of
@@ -98,6 +97,11 @@ def curve(config: CurveConfig) -> pa.Table:
     if config.seeds < 1 or (config.fine_tune is not None and config.fine_tune < 1):
         raise VestigeError("--seeds and --fine-tune are 1 or more")
     run = open_run(config.run)
+    if config.fine_tune is not None and run.config.paradigm != "contrastive":
+        raise VestigeError(
+            f"--fine-tune is for contrastive models, and the paradigm of {config.run} is {run.config.paradigm}:"
+            " leave it out, and models are trained anew"
+        )
     scores = read_table(config.run / "scores.parquet")
     if run.design.member.any(axis=0).all():
         raise VestigeError(f"{config.run}: a curve is measured on held-out samples: set design.external in the run")
@@ -114,7 +118,8 @@ def curve(config: CurveConfig) -> pa.Table:
     if left:
         # What the run's own model cannot be evaluated on, no other can: better known before hours of training.
         measures.on_sources(config.run)
-        blueprint = Blueprint(architecture(run.config.model), next(iter(run.encoders.values())).modalities)
+        modalities = next(iter(run.encoders.values())).modalities
+        blueprint = blueprint_of(run.config, lambda: modalities)
         _say_cost(config, run.config, run.material, blueprint, designs)
     for number, (point, job) in enumerate(left.items(), 1):
         say(f"point {number} of {len(left)}: {point.removed} removed by {point.ranking}, seed {point.seed}")
@@ -199,7 +204,7 @@ def _prepare(run: Path, point: Point, job: RunConfig, design: Design) -> None:
 
 
 def _say_cost(
-    config: CurveConfig, run: RunConfig, material: Material, blueprint: Blueprint, designs: Mapping[Point, Design]
+    config: CurveConfig, run: RunConfig, material: Material, blueprint: Trainable, designs: Mapping[Point, Design]
 ) -> None:
     models = len(material.design.models)
     training = run.training if config.fine_tune is None else replace(run.training, epochs=config.fine_tune)
@@ -211,8 +216,9 @@ def _say_cost(
             " samples: remove fewer"
         )
     size = sum(file.stat().st_size for file in (config.run / "models").rglob("*") if file.is_file())
+    points = "1 point" if len(designs) == 1 else f"{len(designs)} points"
     say(
-        f"{len(designs)} points x {models} models to train: about {duration(cost.seconds * len(designs))},"
+        f"{points} x {models} models to train: about {duration(cost.seconds * len(designs))},"
         f" {size * len(designs) / 1e6:,.0f} MB of models"
     )
 

@@ -92,6 +92,10 @@ def trained_on(run: Path) -> tuple[Material, RunConfig, Blueprint]:
     config = load_config(run / "config.yaml")
     if not (run / "membership.parquet").exists() or not (run / "models").is_dir():
         raise VestigeError(f"{run}: the run is not trained: vestige run {run / 'config.yaml'} goes on")
+    if config.paradigm != "contrastive":
+        raise VestigeError(
+            f"{run}: fine-tuning is for contrastive models, and paradigm is {config.paradigm}: train anew"
+        )
     design = Design.load(run / "membership.parquet")
     modalities = load_encoder(run / "models" / design.models[0]).modalities
     blueprint = Blueprint(architecture(config.model), modalities)

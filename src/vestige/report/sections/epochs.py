@@ -18,12 +18,32 @@ MOST_POINTS = 500
 
 
 def memorization_by_epoch(directory: Path) -> list[Section]:
-    """A chart for each metric of `epochs.parquet`, with a line for each role."""
+    """A chart for each score of `epochs.parquet`, a line a role, and for each rate of retrieval, a line a model."""
     if not (directory / EPOCHS).exists():
         return []
     rows = [row for row in read_table(directory / EPOCHS, COLUMNS).to_pylist() if row["mean"] is not None]
     metrics = dict.fromkeys(row["metric"] for row in rows)
-    return [_memorization(metric, [row for row in rows if row["metric"] == metric]) for metric in metrics]
+    scores = [metric for metric in metrics if "@" not in metric]
+    rates = dict.fromkeys(metric.rpartition(" ")[2] for metric in metrics if "@" in metric)
+    return [
+        *(_memorization(metric, [row for row in rows if row["metric"] == metric]) for metric in scores),
+        *(_retrieval(rate, [row for row in rows if row["metric"].rpartition(" ")[2] == rate]) for rate in rates),
+    ]
+
+
+def _retrieval(rate: str, rows: Sequence[dict[str, Any]]) -> Section:
+    of_models = [row | {"model": row["metric"].rpartition(" ")[0]} for row in rows]
+    return Section(
+        title=f"Retrieval over the epochs: {rate}",
+        note=f"{rate} of each model on the held-out samples after each epoch that was scored, with its 95% interval.",
+        specification=lines(
+            sorted(of_models, key=lambda row: (row["model"], row["epoch"])),
+            across=alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1)),
+            up=alt.Y("mean:Q", axis=alt.Axis(title=rate)),
+            series="model",
+            legend="model",
+        ),
+    )
 
 
 def _memorization(metric: str, rows: Sequence[dict[str, Any]]) -> Section:
