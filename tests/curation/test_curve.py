@@ -157,7 +157,7 @@ def test_finished_points_are_not_trained_again_and_a_stopped_curve_goes_on(train
         (tmp_path / "away.json").rename(trained / "curve" / "random-3-1" / "summary.json")
 
 
-def test_tasks_on_sources(trained, monkeypatch):
+def test_tasks_on_sources(trained, monkeypatch, capsys):
     """Stopped at the third point, then on again; all points are tested on what no model of the run saw."""
     source, first = f"folder:{trained.parent / 'labelled'}", ("memorization", 0, 0)
     config = CurveConfig(
@@ -210,6 +210,11 @@ def test_tasks_on_sources(trained, monkeypatch):
     monkeypatch.setattr(evaluation, "RUNNERS", dict.fromkeys(runners))
     monkeypatch.setattr(embedded, "embed", None)
     assert curve(config).to_pylist() == rows
+    capsys.readouterr()
+    words = ["curve", trained, "--removed", "0,3", "--by", "memorization", "--seeds", 2, "--task", config.task]
+    assert cli.main([str(word) for word in words]) == 0
+    # At either point the accuracies and the memorization; neither top-5 nor class means.
+    assert capsys.readouterr().out.count("±") == 2 * 3
     curve(CurveConfig(trained, removed="0,3", by="memorization,random", seeds=2))
 
 

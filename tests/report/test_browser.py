@@ -16,13 +16,20 @@ import torch
 from markupsafe import Markup
 
 from clips import film as animation
+from curation.cases import contents
+from drawings import draw
 from recordings import film, soundfile_bytes, tone
 from report.cases import summary, table, write
+from vestige import cli
+from vestige.config import DataConfig, DesignConfig, RunConfig
+from vestige.data import open_source
 from vestige.embeddings import TensorEmbeddings
 from vestige.report.data import LONGEST_CAPTION
 from vestige.report.options import ReportConfig
 from vestige.report.section import Section
+from vestige.runs import execute
 from vestige.samples import Modality
+from vestige.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,6 +46,7 @@ FLAGS = [
 ]
 EVIL = "</script><img src=https://example.org/x.png onerror=alert(1)><script src=https://example.org/x.js></script>"
 N = 60
+ROWS = "all => all.map(card => card.dataset.row)"
 
 Visit = Callable[..., "Page"]
 
@@ -441,6 +449,45 @@ def test_marks_are_kept_and_exported(visit: Visit, tmp_path: Path) -> None:
     page.locator("#import").set_input_files(own)
     page.get_by_role("button", name="Export marks (3)").wait_for()
     assert exported() == expected
+
+
+def test_marks_clean_the_data(visit: Visit, tmp_path: Path, small_model: Path) -> None:
+    """From the page of a real run to `vestige clean`: what was rejected is gone, and nothing else."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(30):
+        picture, caption = draw(number)
+        # Needs quotes in a CSV, would be computed by a spreadsheet, and has signs that are taken for line ends.
+        name = f'=1+1, "ü"\u2028\n{number:02d},reject'
+        picture.save(pictures / f"{name}.png")
+        (pictures / f"{name}.txt").write_text(caption, encoding="utf-8")
+    config = RunConfig(
+        data=DataConfig(source=f"folder:{pictures}"),
+        design=DesignConfig(candidates=8, external=10),
+        model=str(small_model),
+        training=TrainingConfig(epochs=1, batch_size=8, warmup_epochs=0),
+    )
+    execute(config, tmp_path / "run")
+    page = visit(of=tmp_path / "run" / "report.html")
+    to_samples(page)
+    shown = [Read(page).data["key"][int(row)] for row in page.eval_on_selector_all(".card", ROWS)]
+    given = ("reject", "accept", "unsure", "reject", "reject", "reject")
+    for place, mark in enumerate(given):
+        page.locator(".card").nth(place).get_by_role("button", name=mark).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export marks").click()
+    marks = tmp_path / "marks.csv"
+    download.value.save_as(marks)
+    words = ["clean", tmp_path / "run", "--keys", marks, "--out", tmp_path / "cleaned"]
+    assert cli.main([str(word) for word in words]) == 0
+    before, after = (
+        open_source(f"folder:{place}", **options)
+        for place, options in ((pictures, {}), (tmp_path / "cleaned", {"links": "follow"}))
+    )
+    rejected = {key for key, mark in zip(shown, given, strict=False) if mark == "reject"}
+    assert len(rejected) == 4
+    assert set(after.keys()) == set(before.keys()) - rejected
+    assert contents(after) == {key: facts for key, facts in contents(before).items() if key not in rejected}
 
 
 def test_gallery_by_keyboard(visit: Visit) -> None:
