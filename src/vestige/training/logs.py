@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Log:
 
 def _wandb_run(project: str, directory: Path) -> Any:
     try:
-        import wandb
+        # By name: what is not installed has no types.
+        wandb: Any = import_module("wandb")
     except ImportError as error:
         raise VestigeError("training.wandb needs Weights & Biases: pip install 'vestige[wandb]'") from error
     directory.mkdir(parents=True, exist_ok=True)
