@@ -1,5 +1,7 @@
 """Training: matched between models, the same bits after a kill, and a clear word when it diverges."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,38 @@ def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path,
         load_file(tmp_path / way / "checkpoints" / "epoch-00004" / "f.safetensors") for way in ("whole", "cut")
     )
     assert equal(one, other)
+
+
+def test_gradients_are_scaled_down_to_the_largest_norm(data, small_model, tmp_path):
+    examples, design = data
+    start = weights(models(small_model)["f"])
+    # Far below Adam's epsilon nothing moves.
+    config = dataclasses.replace(CONFIG, weight_decay=0.0, clip_norm=1e-12)
+    still = weights(train(models(small_model), design.slots(), examples, tmp_path / "still", config)["f"])
+    assert max(float((still[name] - start[name]).abs().max()) for name in start) < 1e-5
+    free = dataclasses.replace(config, clip_norm=1e9)
+    loose = weights(train(models(small_model), design.slots(), examples, tmp_path / "loose", free)["f"])
+    none = dataclasses.replace(config, clip_norm=None)
+    assert equal(loose, weights(train(models(small_model), design.slots(), examples, tmp_path / "none", none)["f"]))
+    assert max(float((loose[name] - start[name]).abs().max()) for name in start) > 1e-3
+
+
+@pytest.mark.parametrize(("decay", "same"), [(0.0, True), (0.1, False)])
+def test_adam_differs_from_adamw_by_where_the_decay_is(data, small_model, tmp_path, decay, same):
+    examples, design = data
+    one, other = (
+        weights(
+            train(
+                models(small_model),
+                design.slots(),
+                examples,
+                tmp_path / name,
+                dataclasses.replace(CONFIG, optimizer=name, weight_decay=decay, epochs=1),
+            )["f"]
+        )
+        for name in ("adam", "adamw")
+    )
+    assert equal(one, other) == same
 
 
 def test_short_epochs_are_not_all_kept(data, small_model, tmp_path, monkeypatch):

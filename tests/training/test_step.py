@@ -108,6 +108,28 @@ def test_chunks_without_a_modality(small_model):
         assert_same(found, expected)
 
 
+def test_a_chunk_drops_the_same_patches_when_it_goes_through_again(small_model):
+    """The gradient of a chunked batch is that of one loss over features of one draw: checked by finite differences."""
+    description = described(small_model)
+    description["vision_cfg"] |= {"patch_dropout": 0.5}
+    model = openclip.build(description, seed=2).double()
+    drawn = pictures_and_texts()
+    tensors = {**drawn.tensors, Modality.IMAGE: drawn.tensors[Modality.IMAGE].double()}
+    work = work_of(Drawn(drawn.positions, tensors, drawn.present))
+    _, gradients = gradients_of(model, Contrastive(), work, chunk=5)
+    bias, step = model.visual.ln_post.bias, 1e-2
+    place = int(gradients["visual.ln_post.bias"].abs().argmax())
+    losses = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            bias[place] += sign * step
+        losses.append(gradients_of(model, Contrastive(), work, chunk=5)[0])
+        with torch.no_grad():
+            bias[place] -= sign * step
+    slope = (losses[0] - losses[1]) / (2 * step)
+    assert slope == pytest.approx(float(gradients["visual.ln_post.bias"][place]), rel=0.02)
+
+
 def test_bfloat16_computes_nearly_the_same(small_model):
     model = openclip.build(described(small_model), seed=2)
     whole, expected = gradients_of(model, Contrastive(), work_of(pictures_and_texts()))
