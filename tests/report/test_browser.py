@@ -548,6 +548,9 @@ def test_texts_of_the_data_are_text(visit: Visit) -> None:
     assert page.locator(".further td").all_inner_texts() == ["a cell"]
     page.locator("#role").select_option("all")
     to_samples(page)
+    # Cards are drawn as they come near the screen.
+    for shown in ("onerror", "⟨U+202E⟩"):
+        page.locator(".card .caption", has_text=shown).first.wait_for()
     captions = page.locator(".card .caption").all_text_contents()
     assert EVIL in captions
     assert "⟨U+202E⟩فقط" in captions
