@@ -15,7 +15,8 @@ the captions of its sample, each once. Samples with a single caption have no vie
 the two scalars are NaN.
 """
 
-from vestige.embeddings.embed import EmbeddingConfig, embed
+from vestige.embeddings.config import EmbeddingConfig
+from vestige.embeddings.embed import embed
 from vestige.embeddings.store import (
     LOGITS,
     Embeddings,
