@@ -1,14 +1,17 @@
-"""What training costs: `python benchmarks/training.py [--model nano --batch 128 --epochs 3]`.
+"""What training costs: `python benchmarks/training.py [--model nano --batch 128 --epochs 2 --rounds 3]`.
 
 The same pictures and names (twemoji), model, batch size, precision and threads for
 
 - `bare`: an eager loop of forward, loss, backward and step over tensors that lie in memory: the floor;
 - `compiled`: the same with `torch.compile` (its own time beside it);
-- `one`: Vestige training one model, with views, logs and a checkpoint an epoch;
+- `one`: Vestige training one model, with views, logs and kept states;
 - `pair`: Vestige training two matched models in step: samples per second and model;
+- `regrouped`: a pair of the design `roles` that is scored and regrouped after every epoch (figures: `EVERY`);
 - `open_clip`: `open_clip_train`, run once; a pair is two runs, so its rate for each model is half.
 
-Each is a process of its own, so that its memory is its own. Rates leave out the first epoch (caches, allocation).
+Each is a process of its own, so that its memory is its own, and runs the bare loop before and after: processors are
+shared with others and slow down for minutes, so rates are compared with the floor of the same minute. Rounds repeat
+all ways in turn. Rates leave out the first epoch (caches, allocation).
 """
 
 import argparse
@@ -27,97 +30,157 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
-from vestige.data import open_source
+from vestige.data import Source, open_source
 from vestige.data.canvases import canvas_of
 from vestige.data.catalogue import open_canvases, read_catalogue
-from vestige.data.examples import Drawn, Examples
+from vestige.data.examples import Examples
 from vestige.data.media import decode_picture
+from vestige.data.subset import Subset
 from vestige.data.views import View
+from vestige.designs import roles
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint
 from vestige.samples import Modality
-from vestige.training import loop
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import train_block, trainable
+from vestige.training.mitigations.config import MitigationConfig
+from vestige.training.mitigations.regroup import overhead
 from vestige.training.objectives import Contrastive
+from vestige.training.steering import Place, Steering
 
-WAYS = ("bare", "compiled", "one", "pair", "open_clip")
+WAYS = ("compiled", "one", "pair", "regrouped", "open_clip")
+# Epochs between two scorings whose cost is reported (the paper's).
+EVERY = 10
 # Steps before the clock of the bare loops starts.
 WARM = 5
 MODALITIES = (Modality.IMAGE, Modality.TEXT)
 
 
-def examples_of(model: str, folder: Path) -> Examples:
-    """Twemoji as a run reads it."""
-    source, blueprint = open_source("twemoji"), Blueprint(architecture(model), MODALITIES)
+def pictures_of(chosen: argparse.Namespace) -> Source:
+    """Twemoji, or the first samples of it."""
+    source = open_source("twemoji")
+    return source if chosen.samples is None else Subset(source, list(source.keys())[: chosen.samples])
+
+
+def examples_of(chosen: argparse.Namespace, folder: Path) -> Examples:
+    """The pictures as a run reads them."""
+    source, blueprint = pictures_of(chosen), Blueprint(architecture(chosen.model), MODALITIES)
     kinds = {modality: canvas_of(read) for modality, read in blueprint.inputs.items()}
     found = read_catalogue(source, folder, kinds)
     canvases = open_canvases(source, found, folder, kinds)
     return Examples(found.keys, blueprint.inputs, canvases, found.sizes, found.captions, blueprint.tokenizer)
 
 
-def bare(chosen: argparse.Namespace, *, compiled: bool) -> dict[str, float]:
-    """Samples per second of the bare loop, and what compiling took."""
-    config = TrainingConfig(batch_size=chosen.batch)
-    with TemporaryDirectory() as folder:
-        examples = examples_of(chosen.model, Path(folder))
-        count = min(len(examples.keys) // chosen.batch, 16)
-        batches = [examples.draw(np.arange(n * chosen.batch, (n + 1) * chosen.batch), View(0, 0)) for n in range(count)]
-    state = trainable(openclip.build(architecture(chosen.model), seed=0), config, "cpu")
-    objective = Contrastive()
+class Bare:
+    """The bare loop: batches that were drawn before, and a model of its own."""
 
-    def forward(model: nn.Module, drawn: Drawn) -> torch.Tensor:
-        return objective.loss(model, objective.features(model, [drawn], "cpu"), examples.rows(drawn.positions.numpy()))
+    def __init__(self, chosen: argparse.Namespace, *, compiled: bool = False) -> None:
+        config = TrainingConfig(batch_size=chosen.batch)
+        with TemporaryDirectory() as folder:
+            self._examples = examples_of(chosen, Path(folder))
+            count = min(len(self._examples.keys) // chosen.batch, 16)
+            positions = np.arange(count * chosen.batch).reshape(count, chosen.batch)
+            self._batches = [self._examples.draw(own, View(0, 0)) for own in positions]
+        self._state = trainable(openclip.build(architecture(chosen.model), seed=0), config, "cpu")
+        self._objective, self._steps, self._batch = Contrastive(), chosen.steps, chosen.batch
+        if compiled:
+            for name in ("encode_image", "encode_text"):
+                setattr(self._state.model, name, torch.compile(getattr(self._state.model, name)))
 
-    if compiled:
-        state.model.compile()
-        for name in ("encode_image", "encode_text"):
-            setattr(state.model, name, torch.compile(getattr(state.model, name)))
+    def step(self, number: int) -> None:
+        drawn, model = self._batches[number % len(self._batches)], self._state.model
+        rows = self._examples.rows(drawn.positions.numpy())
+        self._objective.loss(model, self._objective.features(model, [drawn], "cpu"), rows).backward()
+        self._state.optimizer.step()
+        self._state.optimizer.zero_grad(set_to_none=True)
 
-    def step(number: int) -> None:
-        forward(state.model, batches[number % count]).backward()
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
+    def warm(self) -> float:
+        """Seconds of the first steps."""
+        start = time.perf_counter()
+        for number in range(WARM):
+            self.step(number)
+        return time.perf_counter() - start
 
-    start = time.perf_counter()
-    for number in range(WARM):
-        step(number)
-    warm = time.perf_counter() - start
-    start = time.perf_counter()
-    for number in range(chosen.steps):
-        step(number)
-    return {"rate": chosen.steps * chosen.batch / (time.perf_counter() - start), "warm": warm}
+    def rate(self) -> float:
+        """Samples per second."""
+        start = time.perf_counter()
+        for number in range(self._steps):
+            self.step(number)
+        return self._steps * self._batch / (time.perf_counter() - start)
 
 
-def ours(chosen: argparse.Namespace, *, models: int) -> dict[str, float]:
-    """Samples per second and model of `train_block`, from the end of the first epoch on."""
+def compiled(chosen: argparse.Namespace) -> dict[str, float]:
+    """Samples per second of the compiled loop, and what compiling took."""
+    loop = Bare(chosen, compiled=True)
+    return {"warm": loop.warm(), "rate": loop.rate()}
+
+
+def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> dict[str, float]:
+    """Samples per second and model of `train_block`, from the end of the first epoch on.
+
+    A pair sees the same samples; a regrouped one a tenth of them each to itself, and another tenth is held out.
+    """
     config = TrainingConfig(epochs=chosen.epochs + 1, batch_size=chosen.batch)
-    ends: list[float] = []
-    save = loop.checkpoints.save
-
-    def saved(*arguments) -> None:
-        save(*arguments)
-        ends.append(time.perf_counter())
-
-    loop.checkpoints.save = saved
-    with TemporaryDirectory() as folder:
-        examples = examples_of(chosen.model, Path(folder) / "samples")
-        slots = np.arange(len(examples.keys))[None].repeat(models, axis=0)
-        built = {f"m{n}": openclip.build(architecture(chosen.model), seed=0) for n in range(models)}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        examples = examples_of(chosen, folder / "samples")
+        total = len(examples.keys)
+        slots, heldout = np.arange(total)[None].repeat(models, axis=0), None
+        if regroup:
+            tenth = total // 10
+            design = roles(examples.keys, examples.keys, candidates=tenth, external=tenth, seed=0)
+            slots, heldout = design.slots(), np.flatnonzero(~design.member.any(axis=0))
+        steering = Steering(
+            slots,
+            examples,
+            Contrastive(),
+            config,
+            mitigations=MitigationConfig(regroup_every=1 if regroup else None),
+            heldout=heldout,
+            place=Place(folder / "log.jsonl", 0, lambda epoch: None),
+        )
+        ends = timed(steering)
         train_block(
-            built,
+            {f"m{n}": openclip.build(architecture(chosen.model), seed=0) for n in range(models)},
             slots,
             examples,
             Contrastive(),
             config,
             seed=0,
-            checkpoint_directory=Path(folder) / "checkpoints",
-            log_directory=Path(folder) / "log",
+            checkpoint_directory=folder / "checkpoints",
+            log_directory=folder / "tensorboard",
+            steering=steering,
         )
-    return {"rate": chosen.epochs * len(examples.keys) * models / (ends[-1] - ends[0])}
+        found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / (ends[-1] - ends[0]))}
+        return found | (overheads(folder / "log.jsonl") if regroup else {})
+
+
+def timed(steering: Steering) -> list[float]:
+    """When epochs end, filled while training."""
+    ends: list[float] = []
+    after_epoch = steering.after_epoch
+
+    def noted(*arguments) -> dict[str, dict[str, float]]:
+        figures = after_epoch(*arguments)
+        ends.append(time.perf_counter())
+        return figures
+
+    steering.after_epoch = noted
+    return ends
+
+
+def overheads(log: Path) -> dict[str, float]:
+    """What scoring every `EVERY` epochs adds to the training of the first model, as shares of its time."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    scored = [line for line in lines if line["mitigation"] == "regroup"]
+    means = {
+        what: {name: float(np.mean([line[what] for line in scored if line["model"] == name])) for name in ("m0", "m1")}
+        for what in ("seconds", "epoch_seconds")
+    }
+    found = overhead(means["seconds"], means["epoch_seconds"], EVERY)
+    return {name: share for name, share in found.items() if share is not None}
 
 
 def open_clip_train(chosen: argparse.Namespace) -> dict[str, float]:
@@ -135,7 +198,7 @@ def open_clip_train(chosen: argparse.Namespace) -> dict[str, float]:
         with (folder / "pairs.csv").open("w", newline="") as lines:
             table = csv.writer(lines, delimiter="\t")
             table.writerow(("filepath", "title"))
-            source = open_source("twemoji")
+            source = pictures_of(chosen)
             for number, sample in enumerate(source.samples(source.keys())):
                 path = folder / f"{number}.png"
                 decode_picture(sample.media[Modality.IMAGE]).resize((side, side)).save(path)
@@ -161,39 +224,67 @@ def open_clip_train(chosen: argparse.Namespace) -> dict[str, float]:
 
 
 def measure(way: str, chosen: argparse.Namespace) -> dict[str, float]:
-    """One way, in this process."""
+    """One way in this process, between two runs of the bare loop."""
+    bare = Bare(chosen)
+    bare.warm()
+    floor = [bare.rate()]
     match way:
-        case "bare" | "compiled":
-            found = bare(chosen, compiled=way == "compiled")
-        case "one" | "pair":
-            found = ours(chosen, models=1 if way == "one" else 2)
+        case "compiled":
+            found = compiled(chosen)
+        case "one" | "pair" | "regrouped":
+            found = ours(chosen, models=1 if way == "one" else 2, regroup=way == "regrouped")
         case _:
             found = open_clip_train(chosen)
+    floor.append(bare.rate())
     who = resource.RUSAGE_CHILDREN if way == "open_clip" else resource.RUSAGE_SELF
-    return found | {"memory": resource.getrusage(who).ru_maxrss * 1024 / 1e9}
+    return found | {"bare": sum(floor) / 2, "memory": resource.getrusage(who).ru_maxrss * 1024 / 1e9}
+
+
+def rounds(chosen: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+    """Every way in a process of its own, all in turn, as often as asked for."""
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in chosen.ways}
+    for number in range(chosen.rounds):
+        for way, own in found.items():
+            command = [sys.executable, __file__, "--measure", way, "--model", chosen.model]
+            command += ["--batch", str(chosen.batch), "--epochs", str(chosen.epochs), "--steps", str(chosen.steps)]
+            command += ["--workers", str(chosen.workers)]
+            command += [] if chosen.samples is None else ["--samples", str(chosen.samples)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            own.append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"round {number + 1}, {way}: {own[-1]}", file=sys.stderr)
+    return found
 
 
 def report(chosen: argparse.Namespace) -> None:
-    """Every way in a process of its own, and the ratios."""
-    found = {}
-    for way in chosen.ways:
-        own = [sys.executable, __file__, "--measure", way, "--model", chosen.model, "--batch", str(chosen.batch)]
-        own += ["--epochs", str(chosen.epochs), "--steps", str(chosen.steps), "--workers", str(chosen.workers)]
-        done = subprocess.run(own, stdout=subprocess.PIPE, text=True, check=True)
-        found[way] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{way}: {found[way]}", file=sys.stderr)
+    """Rates, and their ratios to the floor and to `open_clip_train`: medians, and least and largest of the rounds."""
+    found = rounds(chosen)
+    ratios = {way: [one["rate"] / one["bare"] for one in own] for way, own in found.items()}
     threads = torch.get_num_threads()
-    table = Table("way", title=f"training {chosen.model}: twemoji, batch {chosen.batch}, float32, {threads} threads")
-    for column in ("samples/s", "of the bare loop", "of open_clip", "memory (GB)"):
+    title = (
+        f"training {chosen.model}: twemoji, batch {chosen.batch}, float32, {threads} threads, {chosen.rounds} rounds"
+    )
+    table = Table("way", title=title)
+    for column in ("samples/s", "bare loop", "of the bare loop", "of open_clip", "memory (GB)"):
         table.add_column(column, justify="right")
     for way, own in found.items():
-        ratios = [
-            f"{own['rate'] / found[other]['rate']:.2f}" if other in found else "" for other in ("bare", "open_clip")
-        ]
-        table.add_row(way, f"{own['rate']:,.0f}", *ratios, f"{own['memory']:.2f}")
-    Console().print(table)
-    if "compiled" in found:
-        print(f"compiling, {WARM} steps: {found['compiled']['warm']:.0f} s; eager {found['bare']['warm']:.1f} s")
+        rate, bare, memory = (np.median([one[what] for one in own]) for what in ("rate", "bare", "memory"))
+        beside = ""
+        if "open_clip" in ratios:
+            beside = spread([a / b for a, b in zip(ratios[way], ratios["open_clip"], strict=True)])
+        table.add_row(way, f"{rate:,.0f}", f"{bare:,.0f}", spread(ratios[way]), beside, f"{memory:.2f}")
+    Console(width=120).print(table)
+    for one in found.get("compiled", ()):
+        print(f"compiling and {WARM} steps: {one['warm']:.0f} s")
+    for one in found.get("regrouped", ()):
+        print(
+            f"scoring every {EVERY} epochs adds {one['overhead_f']:.2%} to the training of f;"
+            f" with g's scoring and training {one['overhead_with_g']:.1%}"
+        )
+
+
+def spread(values: list[float]) -> str:
+    """Their median, with the least and the largest."""
+    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":
@@ -201,7 +292,9 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="nano")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=2, help="epochs that are timed")
-    parser.add_argument("--steps", type=int, default=60, help="steps of the bare loops that are timed")
+    parser.add_argument("--steps", type=int, default=30, help="steps of the bare loops that are timed")
+    parser.add_argument("--samples", type=int, help="how many pictures; all when not given")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="of open_clip_train's loader")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
