@@ -181,10 +181,20 @@ def filter_weights(low: Tensor, high: Tensor, length: int, size: int) -> Tensor:
     scale = (high - low) / size
     stretch = scale.clamp(min=1.0)
     centres = low + (torch.arange(size) + 0.5) * scale
-    pixels = torch.arange(length) + 0.5
-    inside = ((pixels > low.floor()) & (pixels < high.ceil())).to(torch.float32)
-    weights = _cubic((pixels / stretch)[:, None, :] - (centres / stretch)[:, :, None]).mul_(inside[:, None, :])
+    taps = _taps(centres, stretch, length)
+    pixels = taps + 0.5
+    inside = (pixels > low.floor()[..., None]) & (pixels < high.ceil()[..., None])
+    within = _cubic(pixels / stretch[..., None] - (centres / stretch)[..., None]).mul_(inside)
+    weights = torch.zeros(len(low), size, length).scatter_(2, taps, within)
     return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def _taps(centres: Tensor, stretch: Tensor, length: int) -> Tensor:
+    """The pixels that an output pixel can read, ascending, long [B, size, T]: the others, far more, have no weight."""
+    # A cubic reaches 2 to each side; one pixel more, for rounding.
+    count = min(int(4 * stretch.max()) + 3, length)
+    first = (centres - 2 * stretch - 0.5).floor_().clamp_(0, length - count)
+    return first.to(torch.int64)[..., None] + torch.arange(count)
 
 
 def _cubic(x: Tensor) -> Tensor:
