@@ -46,6 +46,7 @@ FLAGS = [
 ]
 EVIL = "</script><img src=https://example.org/x.png onerror=alert(1)><script src=https://example.org/x.js></script>"
 N = 60
+WIDTHS = "all => Promise.all(all.map(i => i.decode().then(() => i.naturalWidth)))"
 ROWS = "all => all.map(card => card.dataset.row)"
 
 Visit = Callable[..., "Page"]
@@ -171,7 +172,7 @@ def test_fits_the_screen(visit: Visit, width: int) -> None:
         assert drawn["height"] > (200 if chart.startswith("#") else 10)
     assert page.locator("#chart svg path[stroke*='candidate']").count() > 0
     to_samples(page)
-    sizes = page.eval_on_selector_all("#cards img", "all => all.map(i => i.complete ? i.naturalWidth : 0)")
+    sizes = page.eval_on_selector_all("#cards img", WIDTHS)
     assert len(sizes) >= 4
     assert set(sizes) == {40}
     boxes = page.eval_on_selector_all(".card", "all => all.map(c => c.getBoundingClientRect().toJSON())")
@@ -200,10 +201,9 @@ def test_theme_and_paper(visit: Visit) -> None:
 
     light = colours()
     page.emulate_media(color_scheme="dark")
-    dark = colours()
-    assert all(one != other for one, other in zip(light, dark, strict=True))
+    becomes(page, lambda: [one != other for one, other in zip(light, colours(), strict=True)], [True, True])
     page.emulate_media(media="print")
-    assert colours() == light
+    becomes(page, colours, light)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.eval_on_selector_all("details", "all => all.every(d => d.open)")
     assert page.locator("#cards.paper .card").count() == 48
@@ -211,9 +211,9 @@ def test_theme_and_paper(visit: Visit) -> None:
     assert len(set(places)) == 48
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
-    assert page.locator("#cards.paper").count() == 0
+    becomes(page, page.locator("#cards.paper").count, 0)
     to_samples(page)
-    assert page.locator(".card").count() < 48
+    becomes(page, lambda: page.locator(".card").count() < 48, expected=True)
 
 
 def test_legend_by_keyboard(visit: Visit) -> None:
@@ -230,8 +230,8 @@ def test_legend_by_keyboard(visit: Visit) -> None:
     page.keyboard.press("Enter")
     assert shared.get_attribute("aria-pressed") == "true"
     eventually(page, "document.querySelector(\"#chart svg path[stroke*='shared']\")")
+    becomes(page, lambda: len(page.locator("#chart svg").inner_html()), len(before))
     assert lines.count() > 0
-    assert len(page.locator("#chart svg").inner_html()) == len(before)
 
 
 def test_pointer_on_a_bin(visit: Visit) -> None:
@@ -254,6 +254,15 @@ def eventually(page: "Page", expression: str) -> None:
     raise AssertionError(f"not true after half a minute: {expression}")
 
 
+def becomes(page: "Page", reading: Callable[[], object], expected: object) -> None:
+    """Read until it is what is expected: a page draws some time after what was done to it."""
+    for _ in range(600):
+        if reading() == expected:
+            return
+        page.wait_for_timeout(50)
+    assert reading() == expected
+
+
 def box_of(page: "Page", selector: str) -> tuple[float, float, float, float]:
     """Left, top, width and height of an element, brought onto the screen."""
     element = page.locator(selector).first
@@ -270,6 +279,8 @@ def shown_scores(page: "Page") -> list[float]:
 
 def to_samples(page: "Page") -> None:
     page.locator("#tools").evaluate("e => e.scrollIntoView()")
+    # Cards are drawn in the frame that follows the scrolling.
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     eventually(page, "document.querySelectorAll('.card').length > 2")
 
 
@@ -289,20 +300,29 @@ def test_brush_filters_the_gallery(visit: Visit) -> None:
     page.mouse.move(x + width * 0.85, y + 150, steps=4)
     page.mouse.up()
     page.locator(".limit").wait_for()
-    low, high = (float(page.locator(f"#{name}").input_value()) for name in ("low", "high"))
     data = Read(page)
-    inside = [value for value in data.scores("candidate") if low <= value <= high]
-    assert 0 < found(page) < N
-    assert abs(found(page) - len(inside)) <= 1
-    assert all(low - 0.01 <= value <= high + 0.01 for value in shown_scores(page))
+
+    def limits() -> tuple[float, float]:
+        low, high = (float(page.locator(f"#{name}").input_value()) for name in ("low", "high"))
+        return low, high
+
+    def beside() -> bool:
+        """Whether the gallery holds what lies between the limits, which are rounded for the page."""
+        low, high = limits()
+        inside = [value for value in data.scores("candidate") if low <= value <= high]
+        return 0 < found(page) < N and abs(found(page) - len(inside)) <= 1
+
+    # The limits follow the pointer, the gallery follows them.
+    becomes(page, beside, expected=True)
+    low, high = limits()
+    becomes(page, lambda: all(low - 0.01 <= value <= high + 0.01 for value in shown_scores(page)), expected=True)
     page.locator("#low").fill("0.25")
     page.locator("#low").press("Tab")
     page.locator("#high").fill("0.75")
     page.locator("#high").press("Enter")
-    assert found(page) == sum(0.25 <= value <= 0.75 for value in data.scores("candidate"))
+    becomes(page, lambda: found(page), sum(0.25 <= value <= 0.75 for value in data.scores("candidate")))
     page.locator("#whole-range").click()
-    page.wait_for_timeout(300)
-    assert found(page) == N
+    becomes(page, lambda: found(page), N)
 
 
 class Read:
@@ -327,10 +347,9 @@ def test_scatter_is_linked(visit: Visit) -> None:
     page.mouse.move(x + width / 4, y + height + 2, steps=4)
     page.mouse.up()
     page.get_by_role("button", name="no longer only: an area").wait_for()
-    assert 0 < found(page) < N
+    becomes(page, lambda: 0 < found(page) < N, expected=True)
     page.get_by_role("button", name="no longer only: an area").click()
-    page.wait_for_timeout(1000)
-    assert found(page) == N
+    becomes(page, lambda: found(page), N)
     x, y, width, height = box_of(page, "#scatter svg .mark-symbol path:last-child")
     page.mouse.click(x + width / 2, y + height / 2)
     page.locator("dialog[open]").wait_for()
@@ -338,7 +357,7 @@ def test_scatter_is_linked(visit: Visit) -> None:
         page, "[...document.querySelectorAll('#scatter svg path')].some(p => p.getAttribute('stroke-width') === '2')"
     )
     page.locator("#detail").press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    becomes(page, page.locator("dialog[open]").count, 0)
     page.locator("#colour").select_option("group")
     page.get_by_text("other groups").wait_for()
     assert EVIL[:20] in page.locator("#scatter-legend").inner_text()
@@ -350,30 +369,35 @@ def test_views_orders_and_search(visit: Visit) -> None:
     data = Read(page)
     candidates = data.scores("candidate")
     views = page.get_by_role("group", name="Views")
-    assert shown_scores(page)[:5] == [round(value, 3) for value in sorted(candidates, reverse=True)[:5]]
+    highest, lowest = sorted(candidates, reverse=True), sorted(candidates)
+    becomes(page, lambda: shown_scores(page)[:5], [round(value, 3) for value in highest[:5]])
     views.get_by_role("button", name="Least").click()
-    assert shown_scores(page)[:5] == [round(value, 3) for value in sorted(candidates)[:5]]
+    becomes(page, lambda: shown_scores(page)[:5], [round(value, 3) for value in lowest[:5]])
     views.get_by_role("button", name="Random").click()
+    becomes(page, lambda: shown_scores(page) != sorted(shown_scores(page)), expected=True)
     first = shown_scores(page)
-    assert first != sorted(first)
     views.get_by_role("button", name="Random").click()
-    assert shown_scores(page) != first
+    becomes(page, lambda: shown_scores(page) != first, expected=True)
     assert found(page) == N
     views.get_by_role("button", name="Planted").click()
-    assert found(page) == N // 4
+    becomes(page, lambda: found(page), N // 4)
     assert page.locator(".card .badge").count() == page.locator(".card").count()
     views.get_by_role("button", name="By group").click()
-    groups = page.evaluate(
+    groups = (
         "() => { const d = JSON.parse(document.getElementById('data').textContent);"
         " return [...document.querySelectorAll('.card')].map(c => d.group[c.dataset.row]) }"
     )
-    assert [len(list(run)) for _, run in itertools.groupby(groups)][:3] == [2, 2, 2]
+
+    def runs() -> list[int]:
+        return [len(list(run)) for _, run in itertools.groupby(page.evaluate(groups))][:3]
+
+    becomes(page, runs, [2, 2, 2])
     page.locator("#role").select_option("all")
-    assert found(page) == 4 * N
+    becomes(page, lambda: found(page), 4 * N)
     page.locator("#role").select_option("external")
     page.locator("#order").select_option("low")
     externals = sorted(data.scores("external"))
-    assert shown_scores(page)[:3] == [round(value, 3) for value in externals[:3]]
+    becomes(page, lambda: shown_scores(page)[:3], [round(value, 3) for value in externals[:3]])
     page.locator("#role").select_option("all")
     page.keyboard.press("/")
     page.keyboard.type("RED picture")
@@ -390,17 +414,17 @@ def test_scores_and_scales(visit: Visit) -> None:
     data = Read(page)
     page.locator("#measure").select_option("other")
     eventually(page, "document.querySelector('#legend').textContent.includes('candidate −')")
-    assert shown_scores(page)[0] == round(max(data.scores("candidate", "other")), 3)
+    becomes(page, lambda: shown_scores(page)[0], round(max(data.scores("candidate", "other")), 3))
     page.locator("#measure").select_option("clipmem")
     page.locator("#scale").select_option("union")
     both = data.scores("candidate") + data.scores("independent")
     width = max(both) - min(both)
-    assert shown_scores(page)[0] == round(max(data.scores("candidate")) / width, 3)
+    becomes(page, lambda: shown_scores(page)[0], round(max(data.scores("candidate")) / width, 3))
     assert f"= {width:.3f}" in page.locator("#scale-note").inner_text()
-    assert f"{0.3661 / width:.3f}" in page.locator("#legend").inner_text()
+    page.locator("#legend", has_text=f"{0.3661 / width:.3f}").wait_for()
     # Half of what it was: the candidates reach from 0 to 1, the independent ones from -1 to 0.
     page.locator("#chart svg text", has_text="−0.4").first.wait_for()
-    assert page.locator("#chart svg text", has_text="0.9").count() == 0
+    becomes(page, page.locator("#chart svg text", has_text="0.9").count, 0)
 
 
 def test_marks_are_kept_and_exported(visit: Visit, tmp_path: Path) -> None:
@@ -417,6 +441,7 @@ def test_marks_are_kept_and_exported(visit: Visit, tmp_path: Path) -> None:
     page.locator(".card").nth(3).get_by_role("button", name="accept").click()
     page.locator(".card").nth(3).get_by_role("button", name="accept").click()
     assert page.locator("dialog[open]").count() == 0
+    page.get_by_role("button", name="Export marks (3)").wait_for()
     expected = [["key", "mark"], [keys[0], "reject"], [keys[1], "unsure"], [keys[2], "accept"]]
 
     def exported() -> list[list[str]]:
@@ -432,13 +457,13 @@ def test_marks_are_kept_and_exported(visit: Visit, tmp_path: Path) -> None:
     page.reload()
     page.locator("html[data-drawn]").wait_for(state="attached")
     to_samples(page)
-    assert page.get_by_role("button", name="Export marks (3)").count() == 1
+    page.get_by_role("button", name="Export marks (3)").wait_for()
     pressed = page.locator(".card").first.get_by_role("button", pressed=True)
     assert pressed.inner_text() == "reject"
     page.locator("#marked").select_option("reject")
-    assert found(page) == 1
+    becomes(page, lambda: found(page), 1)
     page.locator("#marked").select_option("none")
-    assert found(page) == N - 3
+    becomes(page, lambda: found(page), N - 3)
     page.evaluate("localStorage.clear()")
     page.reload()
     page.locator("html[data-drawn]").wait_for(state="attached")
@@ -497,25 +522,24 @@ def test_gallery_by_keyboard(visit: Visit) -> None:
     focused = "document.activeElement.getAttribute('aria-posinset')"
     page.locator(".card").first.focus()
     page.keyboard.press("ArrowDown")
-    columns = int(page.evaluate(focused)) - 1
-    assert columns > 1
+    becomes(page, lambda: int(page.evaluate(focused)) > 2, expected=True)
     page.keyboard.press("End")
-    assert page.evaluate(focused) == str(N)
-    assert page.evaluate("document.activeElement.getBoundingClientRect().bottom") <= 801
+    becomes(page, lambda: page.evaluate(focused), str(N))
+    eventually(page, "document.activeElement.getBoundingClientRect().bottom <= 801")
     assert page.locator(".card").count() < N
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate(focused) == str(N - 1)
+    becomes(page, lambda: page.evaluate(focused), str(N - 1))
     page.keyboard.press("Enter")
     page.locator("dialog[open]").wait_for()
     assert page.locator("#detail-title").inner_text() == f"Sample {N - 1} of {N}"
     page.keyboard.press("ArrowRight")
-    assert page.locator("#detail-title").inner_text() == f"Sample {N} of {N}"
+    becomes(page, page.locator("#detail-title").inner_text, f"Sample {N} of {N}")
     page.keyboard.press("a")
     page.keyboard.press("Escape")
-    assert page.evaluate(focused) == str(N)
+    becomes(page, lambda: page.evaluate(focused), str(N))
     assert page.locator(".card:focus").get_attribute("data-marked") == "accept"
     page.keyboard.press("Home")
-    assert page.evaluate(focused) == "1"
+    becomes(page, lambda: page.evaluate(focused), "1")
     assert page.locator(".card[tabindex='0']").count() == 1
 
 
@@ -535,7 +559,7 @@ def test_sample_with_its_neighbours(visit: Visit) -> None:
     numbers = [int(data["key"][other].rpartition("/")[2]) for other in near]
     assert sorted((other - number) % (4 * N) for other in numbers[:4]) == [1, 2, 4 * N - 2, 4 * N - 1]
     dialog.locator("details[open] .neighbour").first.click()
-    assert data["key"][near[0]].rpartition("/")[2] in dialog.locator(".facts dd").first.inner_text()
+    dialog.locator(".facts dd", has_text=data["key"][near[0]].rpartition("/")[2]).first.wait_for()
 
 
 def test_texts_of_the_data_are_text(visit: Visit) -> None:
@@ -597,9 +621,7 @@ def test_every_medium_plays(visit: Visit, heard: Path, outside: bool) -> None:
     eventually(page, "[...document.querySelectorAll('#cards audio')].every(a => a.duration > 0)")
     lengths = page.eval_on_selector_all("#cards audio", "all => all.map(a => a.duration)")
     assert lengths == pytest.approx([0.5, 0.5, 0.5, 10.0], abs=0.1)
-    sizes = page.eval_on_selector_all(
-        "#cards img", "all => Promise.all(all.map(i => i.decode().then(() => i.naturalWidth)))"
-    )
+    sizes = page.eval_on_selector_all("#cards img", WIDTHS)
     assert len(sizes) == len(FILMS)
     assert min(sizes) > 60
     page.locator(".card").nth(list(SOUNDS).index("long")).locator(".caption").click()
