@@ -99,7 +99,7 @@ def test_a_finished_run_does_nothing_again(config, tmp_path, monkeypatch):
     first = execute(config, tmp_path / "run")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
     monkeypatch.setattr(job, "train_block", None)
-    monkeypatch.setattr(runs, "build_report", None)
+    monkeypatch.setattr(runs, "write_page", None)
     again = execute(config, tmp_path / "run")
     assert again.scores.equals(first.scores)
     unchanged = {path: path.stat().st_mtime_ns for path in times}

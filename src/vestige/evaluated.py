@@ -89,7 +89,7 @@ def evaluated_parts(name: str, options: Mapping[str, str], models: Models) -> tu
 def _held_out(name: str, directory: Path, seen: Seen) -> tuple[Part, Part]:
     """Of the run's own samples: those that no model saw, and the others."""
     # Imported here: opening the samples of a run needs what training needs.
-    from vestige.runs import open_run
+    from vestige.openrun import open_run
 
     samples = open_run(directory).samples
     facts = facts_of(samples)

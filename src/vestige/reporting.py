@@ -7,6 +7,7 @@ from typing import Literal
 
 from vestige.comparison import compare
 from vestige.config import to_yaml
+from vestige.data import Source
 from vestige.embeddings import EmbeddingStore
 from vestige.errors import VestigeError
 from vestige.files import read_json, read_table
@@ -65,14 +66,19 @@ def report_of(run: Path, files: ReportFiles) -> list[Path]:
         case "parquet":
             write_explorer_table(found, out)
         case _:
-            write_page(found, out)
+            write_page(found, out, found.opened())
     return [out]
 
 
-def write_page(run: FinishedRun, out: Path) -> None:
-    """Write the page of a finished run anew, with what was scored, evaluated and logged since."""
-    source, evaluation = run.opened(), run.directory / EVALUATION
-    environment = run.directory / ENVIRONMENT
+def write_page(run: FinishedRun, out: Path, samples: Source | None) -> None:
+    """Write the page of a finished run, with what was scored, evaluated and logged of it so far.
+
+    Args:
+        run: the run.
+        out: the file.
+        samples: those of the run, whose media are shown; None to show none.
+    """
+    evaluation, environment = run.directory / EVALUATION, run.directory / ENVIRONMENT
     # Embeddings are large, and some remove them: the page is made without neighbours then.
     stores = {model: run.directory / "embeddings" / model for model in run.summary["models"]}
     build_report(
@@ -80,7 +86,7 @@ def write_page(run: FinishedRun, out: Path) -> None:
         run.summary,
         config=to_yaml(run.config),
         out=out,
-        samples=None if source is None else source.samples,
+        samples=None if samples is None else samples.samples,
         stores={model: EmbeddingStore(path) for model, path in stores.items() if (path / "about.json").is_file()},
         evaluation=read_table(evaluation) if evaluation.exists() else None,
         sections=sections_of(run.directory),

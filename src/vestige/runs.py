@@ -22,7 +22,7 @@ report.html           the page; report_files/ beside it where its media are too 
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,29 +31,24 @@ import pyarrow as pa
 
 from vestige.alignments import Heldout, Metric, align, metrics_named
 from vestige.classification import LABELMEM, LabelTest
-from vestige.config import RunConfig, anchored, load_config, to_yaml
+from vestige.config import RunConfig
 from vestige.curation.suspicion import with_suspicion
-from vestige.data import Source
-from vestige.data.decoded import DecodedSource
 from vestige.data.plant.record import COPIES
-from vestige.designs import Design
 from vestige.embeddings import EmbeddingStore, embed
 from vestige.epochs import score_epochs
 from vestige.errors import VestigeError
 from vestige.files import read_json, read_table, write_json, write_table
-from vestige.material import Material, common_modalities, open_data, prepare
-from vestige.models import CanvasEncoder
-from vestige.models.blueprint import blueprint_of, load_encoder
-from vestige.models.trainable import Trainable
+from vestige.finished import FinishedRun, read_run
+from vestige.material import Material, open_data, prepare
+from vestige.openrun import encoders_of
+from vestige.plan import Plan, check_material, planned
 from vestige.progress import say
-from vestige.report.build import build_report
-from vestige.report.sections import sections_of
-from vestige.runfolder import ENVIRONMENT, claimed
-from vestige.samples import Modality
+from vestige.report.notebook import run_html
+from vestige.reporting import NAMES, write_page
+from vestige.runfolder import claimed
 from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, summarise
 from vestige.training.job import train_design
-from vestige.training.mitigations.config import MitigationConfig
 from vestige.training.team import Team, launched
 from vestige.unseen import heldout_of
 
@@ -77,9 +72,6 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """In a notebook: what was found, and the most memorized samples with their pictures."""
-        from vestige.finished import read_run
-        from vestige.report.notebook import run_html
-
         try:
             samples = read_run(self.directory).opened()
         except VestigeError:
@@ -98,17 +90,20 @@ def execute(config: RunConfig, directory: Path) -> RunResult:
     Raises:
         VestigeError: bad data or settings, or the folder holds something else. Nothing there is touched then.
     """
-    config, blueprint, metrics = _checked(config)
+    plan = planned(config)
+    config = plan.config
     with claimed(directory, config):
-        material = _trained(config, blueprint, metrics, directory, Team())
-        encoders = _encoders(material.design, config, directory)
+        material = _trained(plan, directory, Team())
+        encoders = encoders_of(material.design, config, directory)
         stores = embed(encoders, material.samples, directory / "embeddings", config.embedding, seed=config.seed)
         test = _label_test(material)
-        scores = _score(stores, material, config, _chosen(metrics, test), directory / "scores.parquet")
+        scores = _score(stores, material, config, _chosen(plan.metrics, test), directory / "scores.parquet")
         summary = _summarise(stores, scores, material, test, config, directory)
         if len(material.examples.present) > 1:
-            score_epochs(material, config, metrics, directory)
-        _report(material.samples, stores, scores, summary, config, directory)
+            score_epochs(material, config, plan.metrics, directory)
+        finished = FinishedRun(directory, config, scores, summary)
+        if not (page := directory / NAMES["html"]).exists():
+            write_page(finished, page, material.samples)
     return RunResult(directory, scores, summary)
 
 
@@ -124,139 +119,25 @@ def train(config: RunConfig, directory: Path) -> dict[str, Path]:
     Raises:
         VestigeError: as `execute`.
     """
-    config, blueprint, metrics = _checked(config)
-    team = launched(config.training.device)
-    with claimed(directory, config) if team.rank == 0 else nullcontext():
+    plan = planned(config)
+    team = launched(plan.config.training.device)
+    with claimed(directory, plan.config) if team.rank == 0 else nullcontext():
         # What the first process prepares, the others find done.
-        team.first(lambda: _prepared(config, blueprint, metrics, directory))
-        material = _trained(config, blueprint, metrics, directory, team)
+        team.first(lambda: _prepared(plan, directory))
+        material = _trained(plan, directory, team)
     return {name: directory / "models" / name for name in material.design.models}
 
 
-def _checked(config: RunConfig) -> tuple[RunConfig, Trainable, Sequence[str]]:
-    """The configuration in full, what is built, and what it is scored by; refuses what cannot be."""
-    config = anchored(config)
-    if config.training.init_from is not None and not Path(config.training.init_from).exists():
-        raise VestigeError(f"training.init_from {config.training.init_from}: no such run or checkpoint")
-    if config.paradigm != "contrastive" and config.training.init_from is not None:
-        # The other paradigms keep their encoder alone, or under names that a fresh model does not have.
-        raise VestigeError(
-            f"training.init_from is for contrastive models, and paradigm is {config.paradigm}: train anew without it"
-        )
-    if config.paradigm != "contrastive" and config.mitigations != MitigationConfig():
-        raise VestigeError(f"mitigations are for contrastive models, and paradigm is {config.paradigm}: leave them out")
-    contrasted = [name for name in config.metrics if name != LABELMEM]
-    if contrasted:
-        metrics_named(contrasted)
-    blueprint = blueprint_of(config, lambda: _found(open_data(config.data), config))
-    metrics = config.metrics or blueprint.metrics[:1]
-    _check_fit(metrics, blueprint, config)
-    return _with_views(config, metrics), blueprint, metrics
-
-
-def _prepared(config: RunConfig, blueprint: Trainable, metrics: Sequence[str], directory: Path) -> Material:
-    material = prepare(open_data(config.data), config, blueprint, directory)
-    _check_metrics(metrics, material, config)
+def _prepared(plan: Plan, directory: Path) -> Material:
+    material = prepare(open_data(plan.config.data), plan.config, plan.blueprint, directory)
+    check_material(plan, material)
     return material
 
 
-def _trained(config: RunConfig, blueprint: Trainable, metrics: Sequence[str], directory: Path, team: Team) -> Material:
-    material = _prepared(config, blueprint, metrics, directory)
-    train_design(material, config, blueprint, directory, team)
+def _trained(plan: Plan, directory: Path, team: Team) -> Material:
+    material = _prepared(plan, directory)
+    train_design(material, plan.config, plan.blueprint, directory, team)
     return material
-
-
-def _check_fit(metrics: Sequence[str], blueprint: Trainable, config: RunConfig) -> None:
-    """Refuse metrics that no models of this paradigm can be scored by."""
-    for name in metrics:
-        if name not in blueprint.metrics:
-            raise VestigeError(
-                f"metrics: {name} cannot be computed of {config.paradigm} models, which embed"
-                f" {' and '.join(blueprint.modalities)}: use {' or '.join(blueprint.metrics)}"
-            )
-
-
-def _with_views(config: RunConfig, metrics: Sequence[str]) -> RunConfig:
-    """The configuration with the two views that sslmem compares at least, where it was not asked for by name."""
-    if config.metrics or "sslmem" not in metrics or config.embedding.views:
-        return config
-    return replace(config, embedding=replace(config.embedding, views=2))
-
-
-def _found(source: Source, config: RunConfig) -> tuple[Modality, ...]:
-    """The modalities of the samples; with fewer than two, what the user can do about it."""
-    found = common_modalities(source)
-    if len(found) < 2:
-        lack = "captions" if Modality.TEXT not in found else "pictures, sounds or films of a known ending"
-        raise VestigeError(
-            f"{config.data.source}: a contrastive model needs two modalities, found {', '.join(found) or 'none'}:"
-            f" most of the samples lack {lack}"
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class OpenRun:
-    """A finished run, opened to be scored further.
-
-    Attributes:
-        config: its configuration.
-        design: who saw what.
-        encoders: its models by name.
-        material: what they were trained on, planted captions and all.
-    """
-
-    config: RunConfig
-    design: Design
-    encoders: Mapping[str, CanvasEncoder]
-    material: Material
-
-    @property
-    def samples(self) -> DecodedSource:
-        """The samples as they were trained on."""
-        return self.material.samples
-
-
-def open_run(directory: Path) -> OpenRun:
-    """Open a run whose models are trained.
-
-    Raises:
-        VestigeError: no run lies there, or it is not finished.
-    """
-    if not (directory / "config.yaml").exists():
-        raise VestigeError(f"{directory}: no run lies there (no config.yaml)")
-    config = load_config(directory / "config.yaml")
-    if not (directory / "scores.parquet").exists():
-        raise VestigeError(f"{directory}: the run is not finished: vestige run {directory / 'config.yaml'} goes on")
-    design = Design.load(directory / "membership.parquet")
-    encoders = _encoders(design, config, directory)
-    modalities = next(iter(encoders.values())).modalities
-    material = prepare(open_data(config.data), config, blueprint_of(config, lambda: modalities), directory)
-    return OpenRun(config, design, encoders, material)
-
-
-def _encoders(design: Design, config: RunConfig, directory: Path) -> dict[str, CanvasEncoder]:
-    device = config.embedding.device
-    return {name: load_encoder(directory / "models" / name, device=device) for name in design.models}
-
-
-def _check_metrics(metrics: Sequence[str], material: Material, config: RunConfig) -> None:
-    """Refuse before training a metric that could not be computed after it."""
-    if "sslmem" in metrics and not config.embedding.views and config.embedding.captions != "pool":
-        raise VestigeError("sslmem compares views, and none are embedded: set embedding.views to 2 or more")
-    if "clipmem" in metrics:
-        present = material.examples.present
-        for modality in (Modality.IMAGE, Modality.TEXT):
-            if modality not in present:
-                raise VestigeError(
-                    f"clipmem compares pictures and texts, and the models embed no {modality}: use multimem"
-                )
-            if lacking := int((~present[modality]).sum()):
-                raise VestigeError(
-                    f"clipmem needs a picture and a text of every sample, and {lacking} of {len(present[modality])}"
-                    f" lack their {modality}: use multimem, whose column multimem_image_text is the same for those that"
-                    " have both"
-                )
 
 
 def _label_test(material: Material) -> LabelTest | None:
@@ -333,29 +214,3 @@ def _summarise(
     }
     write_json(path, summary)
     return summary
-
-
-def _report(
-    samples: Source,
-    stores: Mapping[str, EmbeddingStore],
-    scores: pa.Table,
-    summary: Mapping[str, Any],
-    config: RunConfig,
-    directory: Path,
-) -> None:
-    path = directory / "report.html"
-    if path.exists():
-        return
-    evaluation = directory / "evaluation.parquet"
-    build_report(
-        scores,
-        summary,
-        config=to_yaml(config),
-        out=path,
-        samples=samples.samples,
-        stores=stores,
-        evaluation=read_table(evaluation) if evaluation.exists() else None,
-        sections=sections_of(directory),
-        versions=read_json(directory / ENVIRONMENT),
-        options=config.report,
-    )

@@ -145,7 +145,7 @@ def merged(table: pa.Table, new: pa.Table) -> pa.Table:
 
 def _scored_run(config: ScoreConfig, directory: Path) -> tuple[ScoreResult, Sequence[str], Path]:
     # Imported here: scores from embeddings need no model library, and its import takes a quarter of a gigabyte.
-    from vestige.runs import open_run
+    from vestige.openrun import open_run
 
     others = [
         name

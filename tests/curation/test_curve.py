@@ -26,7 +26,8 @@ from vestige.errors import VestigeError
 from vestige.files import read_table
 from vestige.metrics import mean_interval
 from vestige.models.blueprint import load_encoder
-from vestige.runs import execute, open_run
+from vestige.openrun import open_run
+from vestige.runs import execute
 from vestige.training.loop import TrainingConfig
 from vestige.utility import embedded
 from vestige.utility.evaluate import evaluate_encoder

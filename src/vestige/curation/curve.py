@@ -31,8 +31,9 @@ from vestige.files import read_table, write_table, write_text
 from vestige.material import Material
 from vestige.metrics import mean_interval
 from vestige.models.blueprint import Trainable, blueprint_of
+from vestige.openrun import open_run
 from vestige.progress import say
-from vestige.runs import execute, open_run
+from vestige.runs import execute
 from vestige.training.job import cost_of
 from vestige.training.loop import duration
 

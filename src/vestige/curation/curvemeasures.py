@@ -25,7 +25,7 @@ from vestige.evaluation import figures_claimed, kept_at, task_rows
 from vestige.files import read_json, read_table
 from vestige.leakage import Seen
 from vestige.models.blueprint import load_encoder
-from vestige.runs import OpenRun
+from vestige.openrun import OpenRun
 from vestige.utility.embedded import Embedder, Part
 from vestige.utility.job import Job
 from vestige.utility.prompts import Prompts
