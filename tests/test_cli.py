@@ -16,6 +16,7 @@ from vestige.files import read_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.training.config import TrainingConfig
+from vestige.verbs.configured import configured
 
 SMALL = ["--training.epochs", "1", "--training.warmup-epochs", "0", "--training.batch-size", "64"]
 
@@ -84,6 +85,22 @@ def test_run_with_overrides_and_json(written, tmp_path, capsys):
     # The configuration in the folder is the run: no second folder, nothing done again.
     assert cli.main(["run", str(tmp_path / "run" / "config.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == summary
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--metrics", "clipmem,multimem", "--training.keep-epochs", "1,2", "--out", "a,b"],
+        ["--metrics", "clipmem", "multimem", "--training.keep-epochs", "1", "2", "--out", "a,b"],
+        ["--metrics=clipmem,multimem", "--training.keep_epochs=1,2", "--out=a,b"],
+    ],
+)
+def test_lists_are_joined_by_commas_or_spaces(words):
+    chosen = configured("run", ["--data", "twemoji", "--data.options", "language", "en,de", *words])
+    assert chosen.config.metrics == ("clipmem", "multimem")
+    assert chosen.config.training.keep_epochs == (1, 2)
+    assert chosen.config.data.options == {"language": "en,de"}
+    assert str(chosen.out) == "a,b"
 
 
 def test_a_run_gets_a_folder_of_its_name(written, tmp_path, monkeypatch, capsys):

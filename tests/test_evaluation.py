@@ -7,11 +7,13 @@ import pytest
 from drawings import COLOURS, draw
 from vestige import cli, evaluation
 from vestige.config import DataConfig, DesignConfig, RunConfig
+from vestige.data.memory import SampleList
 from vestige.designs import Design
 from vestige.evaluated import sources_named
 from vestige.files import read_json, read_table
 from vestige.leakage import Seen
 from vestige.runs import execute
+from vestige.samples import Modality, Sample
 from vestige.training.config import TrainingConfig
 from vestige.utility import embedded
 from vestige.utility.facts import facts_of
@@ -159,6 +161,35 @@ def test_prompts_and_a_training_part_of_ones_own(place, tmp_path, capsys):
     assert rows["probe", "accuracy projector"]["n"] == rows["zero-shot", "accuracy"]["n"] == 50
     for words in ("accuracy", "projector", "chance", "written: "):
         assert words in printed.out
+
+
+def test_a_probe_is_not_trained_on_what_it_is_tested_on(place, tmp_path, capsys):
+    """Other keys, the same pictures; the same source, a part of which is tested on; the whole of it."""
+    trained_on = folder(tmp_path / "training", [*range(220, 260)])
+    for path in sorted((tmp_path / "training").iterdir()):
+        path.rename(path.with_name(f"other-{path.name}"))
+    arguments = ["--f", place / "run/models/f", "--out", tmp_path / "out", "--task", "probe"]
+    new = f"folder:{place / 'new'}"
+    assert vestige(*arguments, "--on", new, "--train-on", trained_on) == 0
+    assert f"--train-on {trained_on}: 20 of 40 samples are left out: they are tested on" in said_in(capsys)
+    own = f"folder:{place / 'own'}"
+    assert vestige(place / "run", "--on", own, "--train-on", own, "--task", "probe", "--out", tmp_path / "own") == 0
+    assert f"--train-on {own}: 30 of 90 samples are left out: they are tested on" in said_in(capsys)
+    assert vestige(*arguments, "--on", new, "--train-on", new) == 2
+    assert f"--train-on {new}: all of its 50 samples are tested on" in said_in(capsys)
+
+
+def said_in(capsys) -> str:
+    """What was said, however its lines are broken."""
+    return capsys.readouterr().err.replace("\n", " ")
+
+
+def test_samples_are_known_by_each_medium_that_can_be_read(tmp_path):
+    """A sound that is not there does not hide a picture that was seen."""
+    picture = draw(1)[0]
+    lost = Sample("a", "a", {Modality.AUDIO: tmp_path / "none.wav", Modality.IMAGE: picture})
+    seen = Seen.of(facts_of(SampleList([Sample("b", "b", {Modality.IMAGE: picture})]), contents=True))
+    assert seen.unseen(facts_of(SampleList([lost]), contents=True), same_source=False) == []
 
 
 def test_tasks_that_samples_do_not_allow_are_left_out(place, tmp_path, capsys):

@@ -5,15 +5,14 @@ A row of `epochs.parquet` is a number after an epoch:
     epoch, role, metric, mean, low, high
 
 with the mean score of the samples of a role and its 95% interval (groups taken as units), and for the role `heldout`
-the retrieval rates of each model among the held-out samples (`f T@1`, ...), with Wilson's interval. Embeddings are
-taken without views, so the numbers of the last epoch differ from those of the report where that has views.
+the retrieval rates of each model among the held-out samples (`f T@1`, ...), with Wilson's interval, as if the pairs
+were independent. Embeddings are taken without views, so the numbers of the last epoch differ from those of the report
+where that has views.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from vestige.scores import score_table
 from vestige.summary import held_out_retrieval, means_by_role
 from vestige.training.job import EPOCHS
 from vestige.unseen import heldout_of
+from vestige.utility.shares import wilson
 
 FILE = "epochs.parquet"
 SCHEMA = pa.schema(
@@ -111,12 +111,5 @@ def _retrieval(stores: Mapping[str, EmbeddingStore], material: Material) -> Iter
     n = found["n"]
     for name, rates in found["models"].items():
         for measure, rate in rates.items():
-            low, high = _wilson(rate, n)
+            low, high = wilson(rate, n)
             yield {"role": HELDOUT, "metric": f"{name} {measure}", "mean": rate, "low": low, "high": high}
-
-
-def _wilson(p: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval (1927): (p + z^2/2n +- z sqrt(p (1-p) / n + z^2/4n^2)) / (1 + z^2/n)."""
-    z = NormalDist().inv_cdf(0.975)
-    centre, reach = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - reach) / (1 + z * z / n), (centre + reach) / (1 + z * z / n)

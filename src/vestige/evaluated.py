@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vestige.config import DataConfig, RunConfig, anchored, load_config
 from vestige.data import BUILT_IN, FORMATS, Source, open_source
+from vestige.data.subset import Subset
 from vestige.designs import Design
 from vestige.errors import VestigeError
 from vestige.leakage import Seen
@@ -104,6 +105,28 @@ def _held_out(name: str, directory: Path, seen: Seen) -> tuple[Part, Part]:
     return Part(samples, facts.at(at[True])), Part(samples, facts.at(at[False]))
 
 
+def training_part(name: str, options: Mapping[str, str], test: Part, *, same_source: bool) -> Part:
+    """The samples of a source that a probe is trained on, without those that it is tested on.
+
+    Args:
+        name, options: the source.
+        test: the samples that are tested on.
+        same_source: whether they are of this source, so that keys and groups mean the same in both.
+
+    Raises:
+        VestigeError: no such source, or all of it is tested on.
+    """
+    source = open_source(name, **options)
+    facts = facts_of(source, contents=True, label="reading labels (training part)")
+    tested = facts_of(Subset(test.source, test.facts.keys), contents=True, label="reading what is tested on")
+    rows = Seen.of(tested).unseen(facts, same_source=same_source)
+    if not rows:
+        raise VestigeError(f"--train-on {name}: all of its {len(facts)} samples are tested on: name others to train on")
+    if len(rows) < len(facts):
+        say(f"--train-on {name}: {len(facts) - len(rows)} of {len(facts)} samples are left out: they are tested on")
+    return Part(source, facts.at(rows))
+
+
 def whole(source: Source, *, label: str = "reading labels") -> Part:
     """All samples of a source."""
     return Part(source, facts_of(source, label=label))
@@ -113,7 +136,7 @@ def sources_named(names: str) -> list[str]:
     """Names of sources from one string; a comma within a name (webdataset:a.tar,b.tar) does not part it.
 
     Raises:
-        VestigeError: none.
+        VestigeError: no source is named.
     """
     found: list[str] = []
     for piece in names.split(","):

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from vestige.data import BUILT_IN, open_source
+from vestige.data import BUILT_IN
 from vestige.embeddings import EmbeddingConfig
 from vestige.errors import VestigeError
-from vestige.evaluated import Models, evaluated_models, evaluated_parts, sources_named, whole
+from vestige.evaluated import Models, evaluated_models, evaluated_parts, sources_named, training_part
 from vestige.files import digest, read_json, read_table, write_json, write_table
 from vestige.models import Encoder
 from vestige.progress import say
@@ -65,7 +65,7 @@ class EvaluateConfig:
     test_share: float = 0.2
     """Probe: share of the groups to test on, where a source has no test part of its own."""
     train_on: str | None = None
-    """Probe: the source it is trained on; all samples of --on are then tested on."""
+    """Probe: the source it is trained on, without what is tested on; all samples of --on are then tested on."""
     templates: Path | None = None
     """Zero-shot: file of sentences, one a line, with {} for the name of the class."""
     class_names: Path | None = None
@@ -131,7 +131,8 @@ def _job(
 ) -> Job:
     test, train = evaluated_parts(name, config.options, models)
     if config.train_on is not None:
-        train = whole(open_source(config.train_on, **config.train_options), label="reading labels (training part)")
+        same = (config.train_on, config.train_options) == (name, config.options)
+        train = training_part(config.train_on, config.train_options, test, same_source=same)
     facts = (test.facts,) if train is None else (test.facts, train.facts)
     labels = sorted({label for own in facts for label in own.labels if label is not None})
     names = {} if config.class_names is None else read_names(config.class_names, labels)

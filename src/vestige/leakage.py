@@ -1,4 +1,4 @@
-"""Which samples of a source the models of a run saw: these say nothing about how the models do on others."""
+"""Which samples of a source were seen before, by the models of a run or in a test: these say nothing about others."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ MEDIA = tuple(modality for modality in Modality if modality != Modality.TEXT)
 
 @dataclass(frozen=True)
 class Seen:
-    """What some model of a run was trained on.
+    """What some model of a run was trained on, or what a probe is tested on.
 
     Attributes:
         keys, groups: of these samples, as their source calls them.
@@ -42,13 +42,18 @@ class Seen:
                     contents.update(own for name in columns[2:] if (own := row[name]) is not None)
         return cls(keys, frozenset(groups), frozenset(contents), external)
 
+    @classmethod
+    def of(cls, facts: Facts) -> "Seen":
+        """These samples, whose media were hashed."""
+        return cls(frozenset(facts.keys), frozenset(facts.groups), frozenset().union(*facts.contents), ())
+
     def unseen(self, facts: Facts, *, same_source: bool) -> list[int]:
-        """Rows of the samples that no model saw.
+        """Rows of the samples that are not among these.
 
         Args:
             facts: samples with the hashes of their media.
-            same_source: whether keys and groups mean the same there as in the run. Where they do not, a sample was seen
-                if one of its media is, byte for byte, among those of the run.
+            same_source: whether keys and groups mean the same there as here. Where they do not, a sample was seen if
+                one of its media is, byte for byte, among these.
         """
         return [
             row

@@ -18,7 +18,7 @@ from vestige.errors import VestigeError
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.samples import Modality
-from vestige.training import checkpoints
+from vestige.training import checkpoints, loop
 from vestige.training.batches import batch_count, epoch_batches
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import estimate, learning_rate, train_block
@@ -84,6 +84,46 @@ def test_matched_models_see_the_same_shared_batches(data):
     for name, row in zip("fg", design.member, strict=True):
         first = np.concatenate([positions for positions, _, _ in seen[name][: len(seen[name]) // 2]])
         assert sorted(first) == np.flatnonzero(row).tolist()
+
+
+def test_processes_part_a_batch_and_leave_nothing_out(data):
+    """What three processes draw is, in the order of their ranks, the batch of one."""
+    examples, design = data
+    whole = list(epoch_batches(design.slots(), examples, View(3, 1), 16, Contrastive()))
+    parts = [
+        list(epoch_batches(design.slots(), examples, View(3, 1), 16, Contrastive(), rank=rank, processes=3))
+        for rank in range(3)
+    ]
+    for batch, *own in zip(whole, *parts, strict=True):
+        for model, share in enumerate(batch.shares):
+            shares = [one.shares[model] for one in own]
+            assert all(torch.equal(one.rows.positions, share.rows.positions) for one in shares)
+            assert all(torch.equal(one.rows.places, share.rows.places) for one in shares)
+            assert all(one.counts == [len(other.drawn) for other in shares] for one in shares)
+            drawn = [one.views[0].rows(of.drawn) for one, of in zip(own, shares, strict=True)]
+            assert torch.equal(torch.cat([one.positions for one in drawn]), share.rows.positions)
+            for modality, tensor in batch.views[0].rows(share.drawn).tensors.items():
+                torch.testing.assert_close(torch.cat([one.tensors[modality] for one in drawn]), tensor)
+
+
+def test_every_step_draws_anew_and_alike_for_all_models(data, small_model, tmp_path, monkeypatch):
+    """Dropout and noise come from the step's seed."""
+    examples, design = data
+    seeds, work = [], loop._work
+    monkeypatch.setattr(loop, "_work", lambda batch, share, seed: seeds.append(seed) or work(batch, share, seed))
+    train(models(small_model), design.slots(), examples, tmp_path, dataclasses.replace(CONFIG, epochs=2))
+    steps = 2 * batch_count(design.slots(), CONFIG.batch_size)
+    assert seeds[::2] == seeds[1::2]
+    assert len(set(seeds)) == len(seeds) // 2 == steps
+
+
+def test_matrices_alone_decay(small_model):
+    model = openclip.build(architecture(str(small_model)), seed=5)
+    groups = loop.trainable(model, CONFIG, "cpu").optimizer.param_groups
+    shapes = {group["weight_decay"]: {own.ndim for own in group["params"]} for group in groups}
+    assert {decay: min(own) >= 2 for decay, own in shapes.items()} == {CONFIG.weight_decay: True, 0.0: False}
+    assert max(shapes[0.0]) < 2
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_every_epoch_is_another_order_and_other_views(data):

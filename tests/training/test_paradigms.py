@@ -18,6 +18,7 @@ from vestige.data.views import View
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.models.blip import BlipBlueprint, read_places
+from vestige.models.blueprint import load_encoder
 from vestige.models.dino import DinoBlueprint, resized_positions, tower_at
 from vestige.models.supervised import SupervisedBlueprint
 from vestige.paradigms import DinoConfig
@@ -266,6 +267,33 @@ def test_dino_crops_are_matched_and_never_alike(data, small_model):
     assert all(not torch.equal(a, b) for k, a in enumerate(own) for b in own[:k])
 
 
+def test_dino_asks_for_the_crops_and_colours_of_the_paper(data, small_model, monkeypatch):
+    examples, labels, _ = data
+    blueprint, objective = planned("dino", small_model, labels)
+    asked = []
+    monkeypatch.setattr(examples, "crops", lambda _, crops, jitter: asked.append((crops, jitter)) or ())
+    objective.draw(examples, np.arange(2), View(3, 1))
+    plain = dataclasses.replace(blueprint, config=dataclasses.replace(DINO, jitter=False))
+    objective_of(plain).draw(examples, np.arange(2), View(3, 1))
+    (crops, jitter), (_, none) = asked
+    assert [(crop.scale, crop.size) for crop in crops] == [((0.4, 1.0), 16)] * 2 + [((0.05, 0.4), 8)] * 2
+    assert jitter.strengths == (0.4, 0.4, 0.2, 0.1)
+    assert (jitter.probability, jitter.grey_probability) == (0.8, 0.2)
+    assert none is None
+
+
+def test_dino_keeps_the_teacher(small_model, tmp_path):
+    blueprint = DinoBlueprint(architecture(str(small_model)), DINO)
+    model = blueprint.build(1)
+    with torch.no_grad():
+        for own in model.teacher.parameters():
+            own.add_(0.1)
+    blueprint.save(model, tmp_path / "model")
+    kept = load_encoder(tmp_path / "model")
+    assert equal(state(kept.model.towers["image"]), state(model.teacher.tower))
+    assert not equal(state(model.student.tower), state(model.teacher.tower))
+
+
 def test_dino_reads_crops_of_other_sizes(small_model):
     tower = DinoBlueprint(architecture(str(small_model)), DINO).build(1).student.tower
     assert tower_at(tower, torch.rand(2, 3, 8, 8)).shape == tower_at(tower, torch.rand(2, 3, 16, 16)).shape == (2, 16)
@@ -334,6 +362,15 @@ def test_hard_negatives_are_never_right_and_mostly_hard():
     assert share == pytest.approx(np.exp(3) / (1 + np.exp(3)), abs=0.03)
     rows, columns = hard_negatives(similarity, torch.ones(4, 4, dtype=torch.bool))
     assert len(rows) == len(columns) == 0
+
+
+def test_the_temperature_of_blip_is_bounded(small_model):
+    blueprint = BlipBlueprint(architecture(str(small_model)))
+    model = blueprint.build(1)
+    with torch.no_grad():
+        model.logit_scale.fill_(9.0)
+    objective_of(blueprint).after_step(model, 0.5)
+    assert model.logit_scale.exp().item() == pytest.approx(100)
 
 
 def test_blip_does_not_read_beyond_the_end(small_model):

@@ -232,6 +232,31 @@ def test_patience_ends_a_training_that_gets_no_better(block, on):
     assert not kept
 
 
+@pytest.mark.parametrize(
+    ("on", "values"), [("loss", (3.0, 2.0, 2.5, 2.4, 1.0, 0.0)), ("retrieval", (0.1, 0.3, 0.2, 0.3, 0.8, 0.9))]
+)
+def test_patience_knows_the_better_way_and_goes_on_counting_after_a_kill(block, monkeypatch, on, values):
+    """The second epoch is the best of the first four: the fourth is the last, killed after the third or not."""
+    config, said = replace(CONFIG, epochs=6, patience=2, patience_on=on), iter(values)
+    monkeypatch.setattr(f"vestige.training.steering.heldout_{on}", lambda *_: next(said))
+    _, _, lines, _ = block("whole", config, models="f")
+    assert [(line["epoch"], line["stopped"]) for line in lines] == [(1, False), (2, False), (3, False), (4, True)]
+    said, save = iter(values), checkpoints.save
+
+    def killed(directory, epoch, *rest):
+        save(directory, epoch, *rest)
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("vestige.training.checkpoints.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            block("cut", config, models="f")
+    _, _, again, _ = block("cut", config, models="f")
+    assert again == lines
+
+
 def test_what_cannot_be_steered(block, data):
     with pytest.raises(VestigeError, match="regroup_by alignment"):
         block("alone", CONFIG, MitigationConfig(regroup_every=1), models="f")
@@ -240,6 +265,10 @@ def test_what_cannot_be_steered(block, data):
     examples, design = data
     with pytest.raises(VestigeError, match=r"training.patience needs held-out samples"):
         Steering(design.slots(), examples, Contrastive(), replace(CONFIG, patience=1))
+    alone = Examples(examples.keys, {Modality.IMAGE: PictureInput(16)}, {}, examples._sizes, [], None)
+    by_retrieval = replace(CONFIG, patience=1, patience_on="retrieval")
+    with pytest.raises(VestigeError, match="retrieval finds one modality by another, and the models of this run read"):
+        Steering(design.slots(), alone, Contrastive(), by_retrieval, heldout=np.array([1, 2]))
     wrong = {"stop_epoch": (5, "after the last"), "keep_epochs": ((9,), "from 1 to 4"), "patience": (0, "patience")}
     for name, (value, said) in wrong.items():
         with pytest.raises(VestigeError, match=said):

@@ -80,7 +80,8 @@ class Steering:
         team: the processes that train together.
 
     Raises:
-        VestigeError: regrouping models that cannot be, or samples without a text to mask.
+        VestigeError: regrouping models that cannot be, samples without a text to mask, nothing held out to compare
+            with, or retrieval of models of one modality.
     """
 
     def __init__(
@@ -113,6 +114,11 @@ class Steering:
         if not len(self._heldout) and (self._config.regroup_every or training.patience):
             name = "mitigations.regroup_every" if self._config.regroup_every else "training.patience"
             raise VestigeError(f"{name} needs held-out samples: set design.external")
+        if training.patience is not None and training.patience_on == "retrieval" and len(examples.present) < 2:
+            raise VestigeError(
+                "training.patience_on retrieval finds one modality by another, and the models of this run read"
+                f" {' and '.join(examples.present)} alone: use loss"
+            )
 
     def regroups(self) -> bool:
         """Whether an epoch may have a batch more than the data ask for."""

@@ -1,6 +1,7 @@
 """What is known of the samples of a source without decoding them: labels, groups, captions, media."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -77,9 +78,8 @@ def _facts(sample: Sample, contents: bool) -> tuple:
     return sample.key, sample.group, label, sample.objects, captions, has, hashes
 
 
-def _contents(sample: Sample) -> list[str]:
-    try:
-        return [content_of(medium) for medium in sample.media.values()]
-    except UnreadableMedia:
-        # It will be left out when it is decoded.
-        return []
+def _contents(sample: Sample) -> Iterator[str]:
+    for medium in sample.media.values():
+        # One that cannot be read is left out when it is decoded; the sample's others are still known by their bytes.
+        with suppress(UnreadableMedia):
+            yield content_of(medium)

@@ -59,8 +59,22 @@ def share(hits: Tensor, group: Tensor | None = None, *, confidence: float = 0.95
     variance = spread * max(1.0, _design_effect(hits.mean(0), group)) / n + _between(hits.mean(1))
     # Where all hit or none does, groups cannot be told to differ: each counts once.
     worth = spread / variance if spread > 0 else float(len(group.unique()))
-    low, high = _wilson(p, worth, NormalDist().inv_cdf((1 + confidence) / 2))
+    low, high = wilson(p, worth, confidence=confidence)
     return Share(p, low, high, n, confidence)
+
+
+def wilson(p: float, m: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share.
+
+    Args:
+        p: the share, in [0, 1].
+        m: how many independent samples it is worth, above 0.
+        confidence: between 0 and 1.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    centre, reach = p + z * z / (2 * m), z * math.sqrt(p * (1 - p) / m + z * z / (4 * m * m))
+    scale = 1 + z * z / m
+    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
 def class_mean_share(hits: Tensor, labels: Tensor, group: Tensor | None = None, *, confidence: float = 0.95) -> Share:
@@ -125,9 +139,3 @@ def _design_effect(x: Tensor, group: Tensor) -> float:
 def _between(means: Tensor) -> float:
     """The variance of a mean over seeds; 0 for a single one, of which nothing is known."""
     return float(means.var()) / len(means) if len(means) > 1 else 0.0
-
-
-def _wilson(p: float, m: float, z: float) -> tuple[float, float]:
-    centre, reach = p + z * z / (2 * m), z * math.sqrt(p * (1 - p) / m + z * z / (4 * m * m))
-    scale = 1 + z * z / m
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)

@@ -14,6 +14,9 @@ from vestige.data import likely_name
 from vestige.errors import VestigeError
 from vestige.progress import say
 
+LISTS = ("--metrics", "--modalities", "--null", "--training.keep-epochs")
+"""Settings whose values may be joined by commas. Not those with file names, which may hold one."""
+
 
 @dataclass(frozen=True)
 class OutputArguments:
@@ -70,8 +73,21 @@ def settings(program: str, default: RunConfig, out: Path, arguments: Sequence[st
         where: Annotated[OutputArguments, tyro.conf.arg(name="")] = field(default_factory=lambda: OutputArguments(out))
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: default)
 
-    chosen = tyro.cli(Arguments, args=list(arguments), prog=program)
+    chosen = tyro.cli(Arguments, args=_apart(arguments), prog=program)
     return Chosen(chosen.config, chosen.where.out, chosen.where.json)
+
+
+def _apart(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the lists that are joined by commas (as `vestige score` takes them) as words of their own."""
+    apart, listed = list[str](), False
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            listed = name.replace("_", "-") in LISTS
+            apart += [name, *value.split(",")] if listed and equals else [word]
+        else:
+            apart += word.split(",") if listed else [word]
+    return apart
 
 
 def _source_named(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -39,7 +39,7 @@ Change = Callable[[Sequence[str]], Sequence[str] | None]
 def copy_rows(path: Path, out: Path, dialect: Dialect, change: Change) -> None:
     """Write a table anew, a row at a time; rows that the change gives back as they came keep their bytes."""
     size = path.stat().st_size
-    with path.open("rb") as file, out.open("wb") as new, progress(f"writing {path.name}", size) as advance:
+    with path.open("rb") as file, out.open("wb") as new, progress(f"writing {path.name} (bytes)", size) as advance:
         pieces, done = _pieces(file, dialect.encoding), 0
         if dialect.headed:
             header, _ = next(pieces, (b"", ""))
