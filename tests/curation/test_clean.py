@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.cases import scores, written_scores
+from refusals import refused
 from vestige import cli
 from vestige.curation import clean as module
 from vestige.curation.writers import Written
@@ -134,13 +135,6 @@ def test_a_set_that_does_not_read_back_is_not_left_there(table, data, tmp_path, 
     monkeypatch.setattr(module, "writer_of", lambda form: write)
     refused(capsys, "clean", table, "--data", data, "--out", tmp_path / "n.csv", "--top", 1)
     assert not list(tmp_path.glob("n.csv*"))
-
-
-def refused(capsys, *arguments: object) -> str:
-    assert cli.main([str(argument) for argument in arguments]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_refusals(table, data, tmp_path, capsys):

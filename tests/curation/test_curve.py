@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from drawings import COLOURS, draw
+from refusals import refused
 from vestige import cli, evaluation, runs
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig, load_config
 from vestige.curation import curve as module
@@ -246,10 +247,7 @@ def test_tasks_that_cannot_be_done(trained, tmp_path, monkeypatch, capsys):
 
     def said(task: str) -> str:
         words = ["curve", str(trained), "--removed", "2", "--by", "random", "--seeds", "1", "--task", task]
-        assert cli.main(words) == 2
-        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
-        assert len(lines) == 1
-        return lines[0]
+        return refused(capsys, *words)
 
     known = "--task is retrieval, probe:SOURCE or zero-shot:SOURCE, joined by commas, not"
     assert f"{known} 'cooking'" in said("cooking")
@@ -289,10 +287,7 @@ def test_fine_tuning_begins_with_the_models_of_the_run(trained, tmp_path, monkey
 
 def test_refusals(trained, tmp_path, capsys):
     def said(*arguments: object) -> str:
-        assert cli.main(["curve", str(trained), *map(str, arguments)]) == 2
-        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
-        assert len(lines) == 1
-        return lines[0]
+        return refused(capsys, "curve", trained, *arguments)
 
     assert "the first model saw 8 samples that have a score by memorization" in said("--removed", 9)
     assert "--removed holds whole numbers" in said("--removed", "3,x")

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from refusals import refused
 from vestige import cli
 from vestige.config import DataConfig, load_config, to_yaml
 from vestige.files import read_table
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line of a refusal."""
-    assert cli.main(["report", *map(str, arguments)]) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vestige: ")]
-    return line
+    return refused(capsys, "report", *arguments)
 
 
 def test_the_page_anew_and_in_other_formats(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,14 +16,15 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import HFTokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
-from vestige.data.examples import Drawn, Examples, Rows, Tokenize
+from vestige.data.examples import Drawn, Examples, Tokenize
 from vestige.data.views import View, key_hashes, uniforms
 from vestige.errors import VestigeError
 from vestige.samples import Modality
+from vestige.training.mitigations.around import Around
 from vestige.training.mitigations.notes import Notes
-from vestige.training.objectives import Features, Objective
+from vestige.training.objectives import Objective
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _after_first(tokens: Tensor, end: int) -> Tensor:
     return ((found.cumsum(dim=1) - found.long()) > 0).long()
 
 
-class Masked:
+class Masked(Around):
     """An objective that sees texts with some tokens hidden; samples that models share are masked alike.
 
     Args:
@@ -127,19 +128,11 @@ class Masked:
     """
 
     def __init__(self, inner: Objective, mask: TextMask, notes: Notes) -> None:
-        self._inner, self._mask, self._notes = inner, mask, notes
+        super().__init__(inner)
+        self._mask, self._notes = mask, notes
 
     def draw(self, examples: Examples, positions: NDArray[np.int64], view: View) -> tuple[Drawn, ...]:
-        return tuple(self._masked(examples, own, view) for own in self._inner.draw(examples, positions, view))
-
-    def features(self, model: nn.Module, views: Sequence[Drawn], device: str) -> Features:
-        return self._inner.features(model, views, device)
-
-    def loss(self, model: nn.Module, features: Features, rows: Rows) -> Tensor:
-        return self._inner.loss(model, features, rows)
-
-    def after_step(self, model: nn.Module, done: float) -> None:
-        self._inner.after_step(model, done)
+        return tuple(self._masked(examples, own, view) for own in self.inner.draw(examples, positions, view))
 
     def _masked(self, examples: Examples, drawn: Drawn, view: View) -> Drawn:
         tokens = drawn.tensors[Modality.TEXT]

@@ -10,18 +10,17 @@ embeddings of different norms, so the noise-to-signal ratio |noise| / |x| is mea
 the noisy embeddings by their cosine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vestige.data.examples import Drawn, Examples, Rows
-from vestige.data.views import View
+from vestige.data.examples import Rows
 from vestige.samples import Modality
+from vestige.training.mitigations.around import Around
 from vestige.training.mitigations.notes import Notes
 from vestige.training.objectives import Features, Objective
 
@@ -69,7 +68,7 @@ class EmbeddingNoise:
         return noise * self._signal(embeddings).norm(dim=-1, keepdim=True) / embeddings.shape[-1] ** 0.5
 
 
-class Noisy:
+class Noisy(Around):
     """An objective whose loss sees noisy embeddings.
 
     The noise of a sample depends on the seed of the step and on the sample's slot: models that are trained in step see
@@ -92,13 +91,8 @@ class Noisy:
         chosen: Tensor | None = None,
         name: str = "noise",
     ) -> None:
-        self._inner, self._noises, self._notes, self._chosen, self._name = inner, noises, notes, chosen, name
-
-    def draw(self, examples: Examples, positions: NDArray, view: View) -> tuple[Drawn, ...]:
-        return self._inner.draw(examples, positions, view)
-
-    def features(self, model: nn.Module, views: Sequence[Drawn], device: str) -> Features:
-        return self._inner.features(model, views, device)
+        super().__init__(inner)
+        self._noises, self._notes, self._chosen, self._name = noises, notes, chosen, name
 
     def loss(self, model: nn.Module, features: Features, rows: Rows) -> Tensor:
         noisy = {
@@ -106,10 +100,7 @@ class Noisy:
             for modality, noise in self._noises.items()
             if str(modality) in features
         }
-        return self._inner.loss(model, {**features, **noisy}, rows)
-
-    def after_step(self, model: nn.Module, done: float) -> None:
-        self._inner.after_step(model, done)
+        return self.inner.loss(model, {**features, **noisy}, rows)
 
     def _noised(self, modality: Modality, noise: EmbeddingNoise, embeddings: Tensor, rows: Rows) -> Tensor:
         # Drawn for all slots of the batch, also those of other models alone and of samples without this modality.

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vestige.data.examples import Drawn, Examples, Rows
+from vestige.data.examples import Drawn, Examples
 from vestige.data.views import View, chosen_captions
 from vestige.errors import VestigeError
 from vestige.samples import Modality
 from vestige.training.inspection import Look, alignments
-from vestige.training.objectives import Features, Objective
+from vestige.training.mitigations.around import Around
+from vestige.training.objectives import Objective
 
 Positions = NDArray[np.int64]
 
@@ -129,23 +130,15 @@ def put_together(slots: Positions, top: Sequence[Positions]) -> tuple[Positions,
     return dealt, apart
 
 
-class DiverseCaptions:
+class DiverseCaptions(Around):
     """An objective that sees a random caption of some samples, whatever the policy of the others."""
 
     def __init__(self, inner: Objective, chosen: Tensor) -> None:
-        self._inner, self._chosen = inner, chosen
+        super().__init__(inner)
+        self._chosen = chosen
 
     def draw(self, examples: Examples, positions: Positions, view: View) -> tuple[Drawn, ...]:
-        return tuple(self._other(examples, own, view) for own in self._inner.draw(examples, positions, view))
-
-    def features(self, model: nn.Module, views: Sequence[Drawn], device: str) -> Features:
-        return self._inner.features(model, views, device)
-
-    def loss(self, model: nn.Module, features: Features, rows: Rows) -> Tensor:
-        return self._inner.loss(model, features, rows)
-
-    def after_step(self, model: nn.Module, done: float) -> None:
-        self._inner.after_step(model, done)
+        return tuple(self._other(examples, own, view) for own in self.inner.draw(examples, positions, view))
 
     def _other(self, examples: Examples, drawn: Drawn, view: View) -> Drawn:
         if Modality.TEXT not in drawn.tensors:
