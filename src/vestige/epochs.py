@@ -59,8 +59,7 @@ def score_epochs(material: Material, config: RunConfig, metrics: Sequence[str], 
     if (directory / FILE).exists():
         return read_table(directory / FILE)
     names = material.design.models
-    folders = sorted((directory / EPOCHS).glob("[0-9]*"))
-    kept = [folder for folder in folders if all((folder / name).is_dir() for name in names)]
+    kept = kept_epochs(directory, names)
     if not kept:
         return None
     parts = []
@@ -76,6 +75,12 @@ def score_epochs(material: Material, config: RunConfig, metrics: Sequence[str], 
     table = pa.concat_tables(parts)
     write_table(directory / FILE, table)
     return table
+
+
+def kept_epochs(directory: Path, models: Sequence[str]) -> list[Path]:
+    """The folders of the epochs that a run has kept of all these models, in order; each is named by its number."""
+    folders = sorted((directory / EPOCHS).glob("[0-9]*"))
+    return [folder for folder in folders if all((folder / name).is_dir() for name in models)]
 
 
 def figures(

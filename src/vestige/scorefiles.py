@@ -106,6 +106,8 @@ class ScoredFiles:
 def score_files(config: ScoreConfig) -> ScoredFiles:
     """Score, and write the table, and where asked for `<out>.units.parquet`, `<out>.dejavu.json` and what it retrieved.
 
+    Where the table is that of a run which kept epochs, `unitmem` is taken of these too (`vestige.unitepochs`).
+
     Raises:
         VestigeError: inputs that do not go together, or as `vestige.scoring.score_models`.
     """
@@ -121,7 +123,12 @@ def score_files(config: ScoreConfig) -> ScoredFiles:
         result, models, out = _scored_checkpoints(config, config.f, config.g)
     if config.run is not None and out.exists():
         result = replace(result, table=merged(read_table(out), result.table))
-    return _write(result, models, out, config)
+    files = _write(result, models, out, config)
+    if config.run is None or config.out is not None or UNITMEM not in config.metrics:
+        return files
+    from vestige.unitepochs import score_unit_epochs
+
+    return replace(files, written=[*files.written, *score_unit_epochs(config.run, config.embedding)])
 
 
 def merged(table: pa.Table, new: pa.Table) -> pa.Table:

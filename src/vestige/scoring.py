@@ -129,7 +129,7 @@ def score_models(
     if DEJAVU in metrics and public is not None:
         _no_overlap(data, public, "the public set", "public samples are seen by no model")
     config = embedding or EmbeddingConfig()
-    watched = _watched(encoders, data, membership) if UNITMEM in metrics else None
+    watched = watched_samples(encoders, data, membership) if UNITMEM in metrics else None
     with TemporaryDirectory() if directory is None else nullcontext(directory) as folder:
         place = Path(folder)
         stores = embed(encoders, data, place / "data", config, seed=seed, watched=watched)
@@ -266,7 +266,9 @@ def _with_units(result: ScoreResult, stores: Mapping[str, EmbeddingStore], keys:
     return replace(result, table=table, units=units)
 
 
-def _watched(encoders: Mapping[str, Encoder], data: Source, membership: Design | None) -> dict[str, Sequence[str]]:
+def watched_samples(
+    encoders: Mapping[str, Encoder], data: Source, membership: Design | None
+) -> dict[str, Sequence[str]]:
     """The samples over which each model's units are watched: what it saw."""
     if membership is None:
         return dict.fromkeys(encoders, data.keys())

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vestige.report.build import build_report
 from vestige.report.options import ReportConfig
+from vestige.report.section import Section
 from vestige.samples import Media, Modality, Sample
 
 VOID = {"meta", "link", "img", "input", "br", "circle", "line"}
@@ -102,6 +103,14 @@ class Page(HTMLParser):
     def texts(self, tag: str | None = None, of: str | None = None, inside: str | None = None) -> list[str]:
         """Their texts, with white space as a browser shows it."""
         return [shown(element) for element in self.find(tag, of, inside)]
+
+
+def values(section: Section) -> list[dict]:
+    """The rows of the data of a chart's lines."""
+    assert section.specification is not None
+    chart = json.loads(json.dumps(section.specification, allow_nan=False))
+    data = chart["layer"][-1].get("data") or chart["data"]
+    return chart["datasets"][data["name"]]
 
 
 def shown(element: Element) -> str:

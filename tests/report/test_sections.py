@@ -1,6 +1,5 @@
 """Further sections of a report: nothing without data, the numbers of the files with them, and text that stays text."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +10,11 @@ from scipy import stats
 from report.cases import Page
 from report.conftest import EVIL
 from vestige.files import read_json, read_table, write_table
-from vestige.report.section import Section
 from vestige.report.sections import sections_of
 from vestige.report.sections.curve import utility_when_removed
 from vestige.report.sections.dejavu import retrieved_pictures
 from vestige.report.sections.epochs import memorization_by_epoch, training_loss
 from vestige.report.sections.units import units_by_layer
-
-
-def values(section: Section) -> list[dict]:
-    """The rows of the data of a chart's lines."""
-    assert section.specification is not None
-    chart = json.loads(json.dumps(section.specification, allow_nan=False))
-    data = chart["layer"][-1].get("data") or chart["data"]
-    return chart["datasets"][data["name"]]
 
 
 def test_a_folder_without_data_has_none(tmp_path: Path) -> None:

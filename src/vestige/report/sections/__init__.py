@@ -7,6 +7,7 @@ from vestige.report.section import Section
 from vestige.report.sections.curve import utility_when_removed
 from vestige.report.sections.dejavu import retrieved_pictures
 from vestige.report.sections.epochs import memorization_by_epoch, training_loss
+from vestige.report.sections.unitepochs import units_by_epoch
 from vestige.report.sections.units import units_by_layer
 
 SECTIONS: tuple[Callable[[Path], list[Section]], ...] = (
@@ -14,6 +15,7 @@ SECTIONS: tuple[Callable[[Path], list[Section]], ...] = (
     utility_when_removed,
     retrieved_pictures,
     units_by_layer,
+    units_by_epoch,
     training_loss,
 )
 """In the order shown."""

@@ -32,10 +32,10 @@ def units_by_layer(directory: Path) -> list[Section]:
     models = list(dict.fromkeys(units["model"].to_pylist()))
     own = {model: units.filter(pa.array([name == model for name in units["model"].to_pylist()])) for model in models}
     captions = _captions(directory)
-    points = [point for model in models for point in _points(model, own[model])]
+    points = [{"model": model, **point} for model in models for point in quartiles(own[model])]
     if not points:
         return []
-    short = _told_apart(list(dict.fromkeys(point["layer"] for point in points)))
+    short = told_apart(list(dict.fromkeys(point["layer"] for point in points)))
     points = [point | {"layer": short[point["layer"]]} for point in points]
     return [
         Section(
@@ -58,7 +58,7 @@ def units_by_layer(directory: Path) -> list[Section]:
     ]
 
 
-def _told_apart(layers: Sequence[str]) -> dict[str, str]:
+def told_apart(layers: Sequence[str]) -> dict[str, str]:
     """The names of layers without the parts that all of them have; whole where that would make two alike."""
     parts = [layer.split(".") for layer in layers]
     common = set(parts[0]).intersection(*parts)
@@ -66,8 +66,8 @@ def _told_apart(layers: Sequence[str]) -> dict[str, str]:
     return dict(zip(layers, short if all(short) and len(set(short)) == len(layers) else layers, strict=True))
 
 
-def _points(model: str, units: pa.Table) -> list[dict[str, Any]]:
-    """Median and quartiles of every layer with a living unit."""
+def quartiles(units: pa.Table) -> list[dict[str, Any]]:
+    """Median and quartiles (`median`, `low`, `high`) of UnitMem in every `layer` with a living unit."""
     layers = np.array(units["layer"].to_pylist(), dtype=object)
     score = units["unitmem"].cast(pa.float64()).to_numpy(zero_copy_only=False)
     rows = []
@@ -75,7 +75,7 @@ def _points(model: str, units: pa.Table) -> list[dict[str, Any]]:
         alive = score[(layers == layer) & np.isfinite(score)]
         if len(alive):
             low, median, high = np.quantile(alive, (0.25, 0.5, 0.75)).tolist()
-            rows.append({"model": model, "layer": layer, "median": median, "low": low, "high": high})
+            rows.append({"layer": layer, "median": median, "low": low, "high": high})
     return rows
 
 
@@ -121,24 +121,25 @@ def _sample(key: str, captions: dict[str, str]) -> tuple[str, str]:
 
 def _share(own: dict[str, pa.Table]):
     """Where the top tenth of the units of each model lies."""
-    rows = []
-    for model, units in own.items():
-        score = units["unitmem"].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        layers = np.array(units["layer"].to_pylist(), dtype=object)
-        alive = np.isfinite(score)
-        top = alive & (score >= np.quantile(score[alive], 0.9)) if alive.any() else alive
-        for layer in dict.fromkeys(layers.tolist()):
-            here = layers == layer
-            rows.append(
-                (
-                    brief(layer, LONGEST_LAYER),
-                    model,
-                    percent((here & top).sum() / max(top.sum(), 1)),
-                    percent((here & alive).sum() / max(alive.sum(), 1)),
-                )
-            )
+    rows = [
+        (brief(layer, LONGEST_LAYER), model, percent(top), percent(alive))
+        for model, units in own.items()
+        for layer, (top, alive) in top_shares(units).items()
+    ]
     header = ("layer", "model", "of the top tenth", "of all living units")
     return table("Where the tenth of the units with the highest UnitMem lies", header, rows)
+
+
+def top_shares(units: pa.Table) -> dict[str, tuple[float, float]]:
+    """By layer, its share of the tenth of the living units with the highest UnitMem, and of all living units."""
+    score = units["unitmem"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    layers = np.array(units["layer"].to_pylist(), dtype=object)
+    alive = np.isfinite(score)
+    top = alive & (score >= np.quantile(score[alive], 0.9)) if alive.any() else alive
+    return {
+        layer: tuple(float((chosen & (layers == layer)).sum() / max(chosen.sum(), 1)) for chosen in (top, alive))
+        for layer in dict.fromkeys(layers.tolist())
+    }
 
 
 def _highest(units: pa.Table) -> Sequence[dict[str, Any]]:
