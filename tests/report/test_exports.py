@@ -1,6 +1,7 @@
 """Exports for papers and spreadsheets: numbers as they are, texts of the data as text, figures that can be opened."""
 
 import csv
+import dataclasses
 import io
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -37,7 +38,24 @@ def test_markdown_holds_the_numbers_and_no_markup_of_the_data(made_runs: Path, t
     best = max(rows, key=lambda row: row["clipmem"])
     assert number(best["clipmem"]) in html
     widths = {line.replace("\\|", "").count("|") for line in source.splitlines() if line.startswith("| 1 ")}
-    assert widths == {9}
+    assert widths == {9, 7}
+    doubtful = max(run.scores.to_pylist(), key=lambda row: row["suspicion"])
+    assert f"<td>{number(doubtful['suspicion'])}</td>\n<td>{doubtful['role']}</td>" in html
+
+
+def test_markdown_of_one_model_lists_what_is_suspicious(made_runs: Path, tmp_path: Path) -> None:
+    """Nothing was compared: no table of roles without numbers, no list of samples without scores."""
+    run = read_run(made_runs / "a")
+    roles = {"shared": {"n": 80, "mean": None, "low": None, "high": None}}
+    told = {**run.summary, "models": ["f"], "roles": roles, "memorized": None, "planted": None}
+    scores = run.scores
+    at = scores.column_names.index("clipmem")
+    scores = scores.set_column(at, "clipmem", pa.nulls(len(scores), pa.float64()))
+    write_markdown(dataclasses.replace(run, summary=told, scores=scores), tmp_path / "report.md")
+    headings = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings[0] == "## Most suspicious" or headings[:2] == ["## Utility", "## Most suspicious"]
+    assert "## Roles" not in headings
+    assert "## Most memorized" not in headings
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "# h", "12) x", "- x", "> q", "a\n\n# b", "~~~", "```\nx", "=", "| - |"])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vestige.curation.suspicion import SUSPICION
 from vestige.files import write_text
 from vestige.finished import FinishedRun
 from vestige.report.claim import ROLES, claim, meaning, names, scored_role
@@ -21,7 +22,7 @@ ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def write_markdown(run: FinishedRun, out: Path, *, shown: int = SHOWN) -> None:
-    """Write the claim, the roles, what was planted and found, utility, and the most memorized samples.
+    """Write the claim, the roles, what was planted and found, utility, and the samples at the top of the lists.
 
     Args:
         run: a finished run.
@@ -49,8 +50,10 @@ def _parts(run: FinishedRun, shown: int) -> Iterable[str]:
     )
     if told["warnings"]:
         yield "\n".join(f"- {escaped(warning)}" for warning in told["warnings"])
-    yield "## Roles"
-    yield _table(("role", "who saw it", "n", "mean", "95% interval"), _roles(told))
+    # A single model compared with none gives no role a score.
+    if any(finite(own["mean"]) is not None for own in told["roles"].values()):
+        yield "## Roles"
+        yield _table(("role", "who saw it", "n", "mean", "95% interval"), _roles(told))
     yield from _findings(told)
     figures = usefulness(run)
     if figures:
@@ -58,9 +61,13 @@ def _parts(run: FinishedRun, shown: int) -> Iterable[str]:
         yield _table(
             ("model", "task", "data", "measure", "value", "95% interval", "n", "chance"), map(_figure, figures)
         )
-    yield "## Most memorized"
-    rows = _most(run, shown)
-    yield _table(("", "score", "seen", "unseen", "q", "planted", "caption", "key"), rows) if rows else "No sample."
+    if rows := _most(run, shown):
+        yield "## Most memorized"
+        yield _table(("", "score", "seen", "unseen", "q", "planted", "caption", "key"), rows)
+    if rows := _suspicious(run, shown):
+        yield "## Most suspicious"
+        yield "Pairs that are probably wrong, whatever was memorized of them."
+        yield _table(("", "suspicion", "role", "planted", "caption", "key"), rows)
     yield "## The run again"
     # A block that is indented cannot be ended by what stands in it.
     yield "    " + " ".join(str(visible(told["command"])).split())
@@ -120,9 +127,24 @@ def _most(run: FinishedRun, shown: int) -> list[Sequence[str]]:
             number(row["align_in"]),
             number(row["align_out"]),
             small(row["q_value"]).replace("<", "&lt;"),
-            "yes" if row["planted"] else "",
-            escaped(cut((row["caption"] or "").strip(), LONGEST_CAPTION)),
-            escaped(cut(row["key"], LONGEST_KEY)),
+            *_sample(row),
         )
         for rank, row in enumerate(best, start=1)
     ]
+
+
+def _suspicious(run: FinishedRun, shown: int) -> list[Sequence[str]]:
+    if SUSPICION not in run.scores.column_names:
+        return []
+    rows = run.scores.select(["key", "role", SUSPICION, "planted", "caption"]).to_pylist()
+    best = sorted((row for row in rows if finite(row[SUSPICION]) is not None), key=lambda row: -row[SUSPICION])[:shown]
+    return [
+        (str(rank), number(row[SUSPICION]), escaped(row["role"]), *_sample(row))
+        for rank, row in enumerate(best, start=1)
+    ]
+
+
+def _sample(row: dict[str, Any]) -> Sequence[str]:
+    """Whether it was planted, its caption and its key."""
+    caption = escaped(cut((row["caption"] or "").strip(), LONGEST_CAPTION))
+    return "yes" if row["planted"] else "", caption, escaped(cut(row["key"], LONGEST_KEY))
