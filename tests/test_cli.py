@@ -17,6 +17,7 @@ from vestige.files import read_table
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.training.config import TrainingConfig
+from vestige.verbs import VERBS
 from vestige.verbs.configured import configured
 
 SMALL = ["--training.epochs", "1", "--training.warmup-epochs", "0", "--training.batch-size", "64"]
@@ -157,9 +158,18 @@ def test_bad_settings(written, tmp_path, capsys):
     assert "no such configuration file" in refused(capsys, "run", tmp_path / "none.yaml")
     assert "configuration file first" in refused(capsys, "run", "--seed", "3")
     assert "unknown verb 'rnu'" in refused(capsys, "rnu")
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(["run", str(written), "--trainig.epochs", "3"])
-    assert stopped.value.code == 2
+    assert "do you mean --training.epochs?" in refused(capsys, "run", written, "--trainig.epochs", "3")
+    said = refused(capsys, "run", written, "--training.epochs", "three")
+    assert said == "vestige: --training.epochs takes a whole number, found 'three' (vestige run " + (
+        f"{written} --help lists all)"
+    )
+    assert "Expected one of ('adamw', 'adam')" in refused(capsys, "run", written, "--training.optimizer", "sgd")
+    assert "Missing value for argument '--seed'" in refused(capsys, "run", written, "--seed")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("data", "run", "train")])
+def test_every_verb_refuses_what_it_does_not_know_in_one_line(verb, capsys):
+    assert "--no-such-setting" in refused(capsys, verb, "--no-such-setting")
 
 
 def test_a_folder_of_another_run(written, tmp_path, capsys):

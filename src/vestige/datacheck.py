@@ -19,6 +19,7 @@ from vestige.data.check import Check, check
 from vestige.data.tallies import Names, Reasons, Spread
 from vestige.errors import VestigeError
 from vestige.printed import printable
+from vestige.verbs.parsing import parsed
 
 SHOWN = 5
 MEASURES = {"seconds": "s", "frames": "frames"}
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         VestigeError: the source or the model refuses.
     """
-    chosen = tyro.cli(CheckArguments, args=list(arguments), prog="vestige data check")
+    chosen = parsed(CheckArguments, arguments, "vestige data check")
     found = check(open_source(chosen.source, **chosen.options), sample=chosen.sample)
     needs = None if chosen.model == "none" else _apart(chosen.model, found)
     if chosen.json:

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from vestige.annotate import AnnotateConfig, annotate
+from vestige.verbs.parsing import parsed
 from vestige.verbs.passes import tell, with_data
 
 
@@ -16,5 +17,5 @@ def main(arguments: Sequence[str]) -> None:
         config: Annotated[AnnotateConfig, tyro.conf.arg(name="")]
         json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
 
-    chosen = tyro.cli(Arguments, args=with_data(arguments), prog="vestige annotate DATA")
+    chosen = parsed(Arguments, with_data(arguments), "vestige annotate DATA")
     tell(annotate(chosen.config).summary, "objects", chosen.json)

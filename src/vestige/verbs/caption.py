@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from vestige.captioning import CaptionConfig, write_captions
+from vestige.verbs.parsing import parsed
 from vestige.verbs.passes import tell, with_data
 
 
@@ -16,5 +17,5 @@ def main(arguments: Sequence[str]) -> None:
         config: Annotated[CaptionConfig, tyro.conf.arg(name="")]
         json: Annotated[bool, tyro.conf.arg(help="print the summary as JSON")] = False
 
-    chosen = tyro.cli(Arguments, args=with_data(arguments), prog="vestige caption DATA")
+    chosen = parsed(Arguments, with_data(arguments), "vestige caption DATA")
     tell(write_captions(chosen.config).summary, "captions", chosen.json)

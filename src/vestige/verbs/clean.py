@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from vestige.curation.clean import CleanConfig, clean
+from vestige.verbs.parsing import parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
 
     # A run is named without a flag, as for every verb: vestige clean RUN --top 100 --out PATH.
     named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
-    chosen = tyro.cli(Arguments, args=named, prog="vestige clean RUN")
+    chosen = parsed(Arguments, named, "vestige clean RUN")
     result = clean(chosen.config)
     if chosen.json:
         print(json.dumps(dict(result.summary), ensure_ascii=False))

@@ -13,6 +13,7 @@ from vestige.config import DataConfig, RunConfig, anchored, load_config
 from vestige.data import likely_name
 from vestige.errors import VestigeError
 from vestige.progress import say
+from vestige.verbs.parsing import parsed
 
 LISTS = ("--metrics", "--modalities", "--null", "--training.keep-epochs")
 """Settings whose values may be joined by commas. Not those with file names, which may hold one."""
@@ -73,7 +74,7 @@ def settings(program: str, default: RunConfig, out: Path, arguments: Sequence[st
         where: Annotated[OutputArguments, tyro.conf.arg(name="")] = field(default_factory=lambda: OutputArguments(out))
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: default)
 
-    chosen = tyro.cli(Arguments, args=_apart(arguments), prog=program)
+    chosen = parsed(Arguments, _apart(arguments), program)
     return Chosen(chosen.config, chosen.where.out, chosen.where.json)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vestige.curation.curve import CurveConfig, curve
+from vestige.verbs.parsing import parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
 
     # A run is named without a flag, as for every verb: vestige curve RUN --removed 0,50,100.
     named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
-    chosen = tyro.cli(Arguments, args=named, prog="vestige curve RUN")
+    chosen = parsed(Arguments, named, "vestige curve RUN")
     table = curve(chosen.config)
     if chosen.json:
         print(json.dumps(table.to_pylist()))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vestige.errors import VestigeError
+from vestige.verbs.parsing import parsed
 
 USAGE = """usage: vestige data VERB ...
 
@@ -64,7 +65,7 @@ def _fetch(arguments: Sequence[str]) -> None:
     from vestige.data.builtin.packages import COLLECTIONS
     from vestige.progress import say
 
-    chosen = tyro.cli(FetchArguments, args=list(arguments), prog="vestige data fetch")
+    chosen = parsed(FetchArguments, arguments, "vestige data fetch")
     folder = fetch(chosen.name, cache=chosen.cache)
     credit = COLLECTIONS[chosen.name].credit if chosen.name in COLLECTIONS else ""
     if chosen.json:
@@ -81,7 +82,7 @@ def _list(arguments: Sequence[str]) -> None:
     from vestige.data.builtin.cache import find
     from vestige.data.builtin.packages import COLLECTIONS
 
-    chosen = tyro.cli(ListArguments, args=list(arguments), prog="vestige data list")
+    chosen = parsed(ListArguments, arguments, "vestige data list")
     rows = [
         {
             "name": name,

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from vestige.embedfiles import EmbedConfig, embed_files
+from vestige.verbs.parsing import parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
 
     # A run is named without a flag, as for every verb: vestige embed RUN --data ...
     named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
-    chosen = tyro.cli(Arguments, args=named, prog="vestige embed")
+    chosen = parsed(Arguments, named, "vestige embed")
     found = embed_files(chosen.config)
     if chosen.json:
         print(json.dumps(found, ensure_ascii=False))

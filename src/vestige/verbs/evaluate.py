@@ -9,6 +9,7 @@ import tyro
 
 from vestige.evaluation import EvaluateConfig, evaluate_files
 from vestige.report.evaluationtable import show_figures
+from vestige.verbs.parsing import parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> None:
 
     # A run is named without a flag, as for every verb: vestige evaluate RUN --on ...
     named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
-    chosen = tyro.cli(Arguments, args=named, prog="vestige evaluate")
+    chosen = parsed(Arguments, named, "vestige evaluate")
     found = evaluate_files(chosen.config)
     if chosen.json:
         print(json.dumps({"out": str(found.directory), "figures": found.rows}, ensure_ascii=False))

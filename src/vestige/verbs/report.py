@@ -12,6 +12,7 @@ from rich.text import Text
 from vestige.errors import VestigeError
 from vestige.report.terminal import output
 from vestige.reporting import Format, ReportFiles, comparison_of, report_of
+from vestige.verbs.parsing import parsed
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Arguments:
 
 
 def main(arguments: Sequence[str]) -> None:
-    chosen = tyro.cli(Arguments, args=list(arguments), prog="vestige report")
+    chosen = parsed(Arguments, arguments, "vestige report")
     if not chosen.runs:
         raise VestigeError("name the folder of a finished run: vestige report RUN, or two to compare them")
     files = ReportFiles(chosen.format, chosen.out)

@@ -9,6 +9,7 @@ import tyro
 
 from vestige.report.terminal import show_scores
 from vestige.scorefiles import ScoreConfig, score_files
+from vestige.verbs.parsing import parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> None:
 
     # A run is named without a flag, as for every verb: vestige score RUN --metric ...
     named = ["--run", *arguments] if arguments and not arguments[0].startswith("-") else list(arguments)
-    chosen = tyro.cli(Arguments, args=named, prog="vestige score")
+    chosen = parsed(Arguments, named, "vestige score")
     scored = score_files(chosen.config)
     if chosen.json:
         print(json.dumps(dict(scored.summary), ensure_ascii=False))
