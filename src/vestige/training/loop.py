@@ -33,7 +33,7 @@ from vestige.training.team import Team
 # Steps that the estimate of time is made of.
 TRIAL_STEPS = 3
 # Seconds after which what was trained is worth writing down; less is done again if the training is killed.
-WORTH_KEEPING = 10.0
+WORTH_KEEPING = 30.0
 # A loss this many times the first one (or 1, if that is larger) is no training any more.
 EXPLODED = 10
 
