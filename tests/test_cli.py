@@ -172,6 +172,11 @@ def test_every_verb_refuses_what_it_does_not_know_in_one_line(verb, capsys):
     assert "--no-such-setting" in refused(capsys, verb, "--no-such-setting")
 
 
+def test_what_a_verb_needs_is_named(capsys):
+    said = refused(capsys, "clean", "--top", "3")
+    assert said == "vestige: vestige clean RUN needs --run and --out (vestige clean RUN --help lists all)"
+
+
 def test_a_folder_of_another_run(written, tmp_path, capsys):
     assert cli.main(["run", str(written), "--out", str(tmp_path / "run")]) == 0
     before = (tmp_path / "run" / "scores.parquet").read_bytes()

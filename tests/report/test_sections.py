@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from report.cases import Page
+from report.cases import Page, values
 from report.conftest import EVIL
 from vestige.files import read_json, read_table, write_table
 from vestige.report.sections import sections_of

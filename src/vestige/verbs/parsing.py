@@ -14,7 +14,8 @@ from vestige.errors import VestigeError
 
 Arguments = TypeVar("Arguments")
 
-FRAME = "│╭╮╰╯─"
+REQUIRED = re.compile(r"(?<=\s)(--[\w.-]+) (?=[A-Z\[{])")
+"""An option in a list of those that are missing, with the kind of its value behind it."""
 # Python's words for what is no number, and ours.
 PLAINER = (
     (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1 takes a whole number, found \2"),
@@ -41,18 +42,26 @@ def parsed(kind: type[Arguments], arguments: Sequence[str], program: str) -> Arg
 
 
 def refusal(box: str, program: str) -> str:
-    """What a box of tyro says, in one line: its first part, and the option it thinks was meant."""
-    first, *rest = _parts(box)
+    """What a box of tyro says, in one line: what is wrong, and the option it thinks was meant."""
+    parts = list(_parts(box))
+    missing = [name for part in parts if part.startswith("Missing from ") for name in REQUIRED.findall(part)]
+    unknown = next((part for part in parts if part.startswith("Unrecognized options: ")), None)
+    said = unknown or (f"{program} needs {' and '.join(missing)}" if missing else parts[0].rstrip(".!"))
     for pattern, words in PLAINER:
-        first = re.sub(pattern, words, first)
-    near = next((part for part in rest if part.startswith("Perhaps you meant")), "")
-    meant = re.search(r"--\S+", near)
-    return f"{first.rstrip('.!')}{f': do you mean {meant[0]}?' if meant else ''} ({program} --help lists all)"
+        said = re.sub(pattern, words, said)
+    meant = next((re.search(r"--\S+", part) for part in parts if part.startswith("Perhaps you meant")), None)
+    return f"{said}{f': do you mean {meant[0]}?' if meant else ''} ({program} --help lists all)"
 
 
 def _parts(box: str) -> Iterator[str]:
-    """The texts between the lines of a box, without its title."""
-    lines = [line.strip(FRAME + " ") if line.lstrip().startswith("│") else "" for line in box.splitlines()]
-    for text, own in groupby(lines, key=bool):
+    """The texts between the lines of a box, be it drawn in Unicode or in ASCII, without its title."""
+    _, *lines = box.splitlines()
+    for text, own in groupby(map(_text, lines), key=bool):
         if text:
             yield " ".join(own)
+
+
+def _text(line: str) -> str:
+    """What stands in a line of a box; nothing in a line of its frame."""
+    text = line.strip("│╰╯ ")
+    return text if text.strip("─-") else ""

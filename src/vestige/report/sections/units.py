@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from vestige.files import read_table
 from vestige.report.charts import lines
@@ -136,10 +137,15 @@ def top_shares(units: pa.Table) -> dict[str, tuple[float, float]]:
     layers = np.array(units["layer"].to_pylist(), dtype=object)
     alive = np.isfinite(score)
     top = alive & (score >= np.quantile(score[alive], 0.9)) if alive.any() else alive
-    return {
-        layer: tuple(float((chosen & (layers == layer)).sum() / max(chosen.sum(), 1)) for chosen in (top, alive))
-        for layer in dict.fromkeys(layers.tolist())
-    }
+    found = {}
+    for layer in dict.fromkeys(layers.tolist()):
+        here = layers == layer
+        found[layer] = _share_of(top, here), _share_of(alive, here)
+    return found
+
+
+def _share_of(chosen: NDArray[np.bool_], here: NDArray[np.bool_]) -> float:
+    return float((chosen & here).sum() / max(chosen.sum(), 1))
 
 
 def _highest(units: pa.Table) -> Sequence[dict[str, Any]]:
