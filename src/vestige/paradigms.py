@@ -36,8 +36,9 @@ class DinoConfig:
     """The same after its warm-up, which is linear."""
     teacher_warmup: float = 0.3
     """Share of the training over which the teacher's temperature rises."""
-    teacher_momentum: float = 0.996
-    """Momentum of the teacher at the beginning; it rises to 1 along a cosine."""
+    teacher_momentum: float = 0.9
+    """Momentum of the teacher at the beginning; it rises to 1 along a cosine (the paper: 0.996 over 125,000 steps, with
+    which the teacher of a training of some hundred steps stays what it was)."""
     centre_momentum: float = 0.9
     """Momentum of the centre of the teacher's outputs."""
     frozen: float = 0.01
