@@ -65,7 +65,7 @@ def trained(tmp_path_factory, small_model) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         # Reports have tests of their own, and take half of the time of a run as small as this.
-        patch.setattr(runs, "build_report", lambda *_, out, **__: out.write_text("", encoding="utf-8"))
+        patch.setattr(runs, "write_page", lambda run, out, samples: out.write_text("", encoding="utf-8"))
         execute(config, place / "run")
         curve(CurveConfig(place / "run", removed="0,3", by="memorization,random", seeds=2))
     return place / "run"
