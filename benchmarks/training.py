@@ -23,8 +23,10 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +134,7 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             tenth = total // 10
             design = roles(examples.keys, examples.keys, candidates=tenth, external=tenth, seed=0)
             slots, heldout = design.slots(), np.flatnonzero(~design.member.any(axis=0))
-        steering = Steering(
+        steering = Timed(
             slots,
             examples,
             Contrastive(),
@@ -141,7 +143,6 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             heldout=heldout,
             place=Place(folder / "log.jsonl", 0, lambda epoch: None),
         )
-        ends = timed(steering)
         train_block(
             {f"m{n}": openclip.build(architecture(chosen.model), seed=0) for n in range(models)},
             slots,
@@ -153,22 +154,21 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             log_directory=folder / "tensorboard",
             steering=steering,
         )
-        found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / (ends[-1] - ends[0]))}
+        found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / (steering.ends[-1] - steering.ends[0]))}
         return found | (overheads(folder / "log.jsonl") if regroup else {})
 
 
-def timed(steering: Steering) -> list[float]:
-    """When epochs end, filled while training."""
-    ends: list[float] = []
-    after_epoch = steering.after_epoch
+class Timed(Steering):
+    """Notes when epochs end, whatever else it does."""
 
-    def noted(*arguments) -> dict[str, dict[str, float]]:
-        figures = after_epoch(*arguments)
-        ends.append(time.perf_counter())
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.ends: list[float] = []
+
+    def after_epoch(self, epoch: int, models: Mapping[str, nn.Module], device: str) -> dict[str, dict[str, float]]:
+        figures = super().after_epoch(epoch, models, device)
+        self.ends.append(time.perf_counter())
         return figures
-
-    steering.after_epoch = noted
-    return ends
 
 
 def overheads(log: Path) -> dict[str, float]:
