@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from vestige.data import Source, open_source
 from vestige.data.canvases import canvas_of
