@@ -6,7 +6,7 @@ import pytest
 
 from clips import tone
 from drawings import draw
-from vestige import runs
+from vestige import openrun, plan, runs
 from vestige.config import DataConfig, DesignConfig, PlantConfig, RunConfig
 from vestige.data.memory import SampleList
 from vestige.embeddings import EmbeddingConfig
@@ -42,6 +42,12 @@ def sample_of(n: int) -> Sample:
 SOURCE = SampleList([sample_of(n) for n in range(48)])
 
 
+def reads_samples(monkeypatch):
+    """Whatever the configuration names, the samples are these."""
+    for module in (plan, runs, openrun):
+        monkeypatch.setattr(module, "open_data", lambda _: SOURCE)
+
+
 @pytest.fixture
 def config(small_towers):
     def made(**changes):
@@ -63,7 +69,7 @@ def prepared(config, folder, modalities=THREE, source=SOURCE):
 
 def test_three_modalities_some_lacking_are_scored_alike_however_they_are_read(config, tmp_path, monkeypatch):
     """A batch here is one sample: modalities lack in whole batches. Canvases kept, made anew, and scored afterwards."""
-    monkeypatch.setattr(runs, "open_data", lambda _: SOURCE)
+    reads_samples(monkeypatch)
     plant = PlantConfig(captions=4, audio=4, copies=6)
     first = execute(config(plant=plant), tmp_path / "run")
     assert first.summary["metric"] == "multimem"
@@ -149,7 +155,7 @@ def test_no_samples_at_all(config, tmp_path):
 def test_metrics_that_could_not_be_computed_are_refused_before_training(
     config, tmp_path, monkeypatch, metrics, views, said
 ):
-    monkeypatch.setattr(runs, "open_data", lambda _: SOURCE)
+    reads_samples(monkeypatch)
     with pytest.raises(VestigeError, match=said):
         execute(config(metrics=metrics, embedding=EmbeddingConfig(views=views)), tmp_path / "run")
     assert not (tmp_path / "run" / "models").exists()
