@@ -22,7 +22,7 @@ from vestige.recovery import RecoveryConfig
 from vestige.samples import Modality
 from vestige.scoring import DEJAVU, UNITMEM, ScoreResult, score, score_embeddings, score_models
 from vestige.summary import means_by_role, summarise
-from vestige.units import layer_means
+from vestige.units import by_model, layer_means
 
 LEXICAL = "lexical"
 # Columns that describe a sample or the first metric of its table: a table that has them keeps its own.
@@ -283,9 +283,8 @@ def _write(result: ScoreResult, models: Sequence[str], out: Path, config: ScoreC
         summary = summarise(result.table, models) | {"means": means_by_role(result.table, result.columns)}
     write_table(out, result.table)
     if UNITMEM in config.metrics:
-        named = [table.append_column("model", pa.array([name] * len(table))) for name, table in result.units.items()]
         written.append(out.with_suffix(".units.parquet"))
-        write_table(written[-1], pa.concat_tables(named))
+        write_table(written[-1], by_model(result.units))
         summary["units"] = {name: layer_means(table) for name, table in result.units.items()}
     if result.dejavu is not None:
         written.append(out.with_suffix(".dejavu.json"))

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from vestige.embeddings import EmbeddingConfig, embed
 from vestige.epochs import kept_epochs
 from vestige.files import remove, write_table
 from vestige.models.blueprint import load_encoder
 from vestige.openrun import open_run
 from vestige.scoring import watched_samples
-from vestige.units import unit_table
+from vestige.units import by_model, unit_table
 
 FILE = "units.parquet"
 
@@ -36,9 +34,7 @@ def score_unit_epochs(directory: Path, embedding: EmbeddingConfig) -> list[Path]
         work, label = folder / ".units", f"units of epoch {int(folder.name)}"
         stores = embed(encoders, run.samples, work, embedding, seed=run.config.seed, watched=watched, label=label)
         keys = run.samples.keys()
-        tables = {name: unit_table(store.units(), keys) for name, store in stores.items()}
-        named = [table.append_column("model", pa.array([name] * len(table))) for name, table in tables.items()]
-        write_table(folder / FILE, pa.concat_tables(named))
+        write_table(folder / FILE, by_model({name: unit_table(store.units(), keys) for name, store in stores.items()}))
         remove(work)
         written.append(folder / FILE)
     return written

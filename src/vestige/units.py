@@ -42,6 +42,17 @@ def unit_table(layers: Mapping[str, UnitMemory], keys: Sequence[str]) -> pa.Tabl
     return pa.concat_tables(tables)
 
 
+def by_model(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The `unit_table` of several models as one, with the column `model`."""
+    named = [table.append_column("model", pa.array([name] * len(table))) for name, table in tables.items()]
+    return pa.concat_tables(named)
+
+
+def of_model(units: pa.Table, model: str) -> pa.Table:
+    """The rows of one model of `by_model`."""
+    return units.filter(pa.array([name == model for name in units["model"].to_pylist()]))
+
+
 def layer_means(table: pa.Table) -> list[dict[str, object]]:
     """Mean UnitMem of every layer over its living units (the paper's per-layer curves), in the order of the table.
 

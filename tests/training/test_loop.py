@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kills import killed_after
 from vestige import designs
 from vestige.data import open_source
 from vestige.data.canvases import canvas_of
@@ -18,7 +19,7 @@ from vestige.errors import VestigeError
 from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.samples import Modality
-from vestige.training import checkpoints, loop
+from vestige.training import loop
 from vestige.training.batches import batch_count, epoch_batches
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import estimate, learning_rate, train_block
@@ -157,18 +158,8 @@ def test_models_of_the_same_samples_are_the_same(data, small_model, tmp_path):
 def test_a_killed_training_goes_on_to_the_same_bits(data, small_model, tmp_path, monkeypatch):
     examples, design = data
     whole = train(models(small_model), design.slots(), examples, tmp_path / "whole")
-    save = checkpoints.save
-
-    def killed(directory, epoch, *rest):
-        save(directory, epoch, *rest)
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1)
-    with monkeypatch.context() as patch:
-        patch.setattr("vestige.training.checkpoints.save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train(models(small_model), design.slots(), examples, tmp_path / "cut")
+    with killed_after(2, monkeypatch):
+        train(models(small_model), design.slots(), examples, tmp_path / "cut")
     (left,) = (tmp_path / "cut" / "checkpoints").iterdir()
     assert left.name == "epoch-00002"
     # A half-written next checkpoint is what a kill in the middle of writing leaves.

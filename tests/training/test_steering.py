@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from drawings import draw
+from kills import killed_after
 from vestige import EmbeddingNoise, MitigationConfig, TextMask, designs, fix_temperature
 from vestige.data import open_source
 from vestige.data.canvases import canvas_of
@@ -241,18 +242,9 @@ def test_patience_knows_the_better_way_and_goes_on_counting_after_a_kill(block, 
     monkeypatch.setattr(f"vestige.training.steering.heldout_{on}", lambda *_: next(said))
     _, _, lines, _ = block("whole", config, models="f")
     assert [(line["epoch"], line["stopped"]) for line in lines] == [(1, False), (2, False), (3, False), (4, True)]
-    said, save = iter(values), checkpoints.save
-
-    def killed(directory, epoch, *rest):
-        save(directory, epoch, *rest)
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("vestige.training.loop.WORTH_KEEPING", -1.0)
-    with monkeypatch.context() as patch:
-        patch.setattr("vestige.training.checkpoints.save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            block("cut", config, models="f")
+    said = iter(values)
+    with killed_after(3, monkeypatch):
+        block("cut", config, models="f")
     _, _, again, _ = block("cut", config, models="f")
     assert again == lines
 

@@ -13,6 +13,7 @@ from vestige.report.markup import table
 from vestige.report.section import Section
 from vestige.report.sections.units import LAYERS, LONGEST_LAYER, quartiles, told_apart, top_shares
 from vestige.report.text import brief, number, percent
+from vestige.units import of_model
 
 UNITS = "epochs/[0-9]*/units.parquet"
 COLUMNS = ["model", "layer", "unitmem"]
@@ -25,7 +26,7 @@ def units_by_epoch(directory: Path) -> list[Section]:
         return []
     units = {f"after {int(file.parent.name)}": read_table(file, COLUMNS) for file in _thinned(files)}
     model = next(iter(units.values()))["model"][0].as_py()
-    own = {epoch: _of(found, model) for epoch, found in units.items()}
+    own = {epoch: of_model(found, model) for epoch, found in units.items()}
     points = [{"epoch": epoch, **point} for epoch, found in own.items() for point in quartiles(found)]
     if not points:
         return []
@@ -53,10 +54,6 @@ def _thinned(files: list[Path]) -> list[Path]:
     """At most as many as there are colours, evenly spaced, the first and the last always."""
     places = np.linspace(0, len(files) - 1, min(len(files), len(COLOURS))).round().astype(int)
     return [files[place] for place in places.tolist()]
-
-
-def _of(units: pa.Table, model: str) -> pa.Table:
-    return units.filter(pa.array([name == model for name in units["model"].to_pylist()]))
 
 
 def _medians(own: Mapping[str, pa.Table]):

@@ -14,7 +14,7 @@ from vestige.report.charts import lines
 from vestige.report.markup import table, texts
 from vestige.report.section import Section
 from vestige.report.text import brief, cut, number, percent
-from vestige.units import layer_means
+from vestige.units import layer_means, of_model
 
 UNITS, SCORES = "scores.units.parquet", "scores.parquet"
 COLUMNS = ["model", "layer", "unit", "unitmem", "largest", "rest", "key", "negative", "dead"]
@@ -31,7 +31,7 @@ def units_by_layer(directory: Path) -> list[Section]:
         return []
     units = read_table(directory / UNITS, COLUMNS)
     models = list(dict.fromkeys(units["model"].to_pylist()))
-    own = {model: units.filter(pa.array([name == model for name in units["model"].to_pylist()])) for model in models}
+    own = {model: of_model(units, model) for model in models}
     captions = _captions(directory)
     points = [{"model": model, **point} for model in models for point in quartiles(own[model])]
     if not points:
