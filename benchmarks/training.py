@@ -7,6 +7,7 @@ The same pictures and names (twemoji), model, batch size, precision and threads 
 - `one`: Vestige training one model, with views, logs and kept states;
 - `pair`: Vestige training two matched models in step: samples per second and model;
 - `regrouped`: a pair of the design `roles` that is scored and regrouped after every epoch (figures: `EVERY`);
+- `processes`: one model trained by two processes under torchrun, which share the threads and every batch;
 - `open_clip`: `open_clip_train`, run once; a pair is two runs, so its rate for each model is half.
 
 Each is a process of its own, so that its memory is its own, and runs the bare loop before and after: processors are
@@ -52,12 +53,16 @@ from vestige.training.mitigations.config import MitigationConfig
 from vestige.training.mitigations.regroup import overhead
 from vestige.training.objectives import Contrastive
 from vestige.training.steering import Place, Steering
+from vestige.training.team import launched
 
-WAYS = ("compiled", "one", "pair", "regrouped", "open_clip")
+WAYS = ("compiled", "one", "pair", "regrouped", "processes", "open_clip")
 # Epochs between two scorings whose cost is reported (the paper's).
 EVERY = 10
 # Steps before the clock of the bare loops starts.
 WARM = 5
+PROCESSES = 2
+# What open_clip_train calls the precisions.
+OPEN_CLIP_PRECISIONS = {"float32": "fp32", "bfloat16": "amp_bf16"}
 MODALITIES = (Modality.IMAGE, Modality.TEXT)
 
 
@@ -88,6 +93,7 @@ class Bare:
             self._batches = [self._examples.draw(own, View(0, 0)) for own in positions]
         self._state = trainable(openclip.build(architecture(chosen.model), seed=0), config, "cpu")
         self._objective, self._steps, self._batch = Contrastive(), chosen.steps, chosen.batch
+        self._bfloat16 = chosen.precision == "bfloat16"
         if compiled:
             for name in ("encode_image", "encode_text"):
                 setattr(self._state.model, name, torch.compile(getattr(self._state.model, name)))
@@ -95,7 +101,10 @@ class Bare:
     def step(self, number: int) -> None:
         drawn, model = self._batches[number % len(self._batches)], self._state.model
         rows = self._examples.rows(drawn.positions.numpy())
-        self._objective.loss(model, self._objective.features(model, [drawn], "cpu"), rows).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
+            features = self._objective.features(model, [drawn], "cpu")
+        whole = {name: feature.float() for name, feature in features.items()}
+        self._objective.loss(model, whole, rows).backward()
         self._state.optimizer.step()
         self._state.optimizer.zero_grad(set_to_none=True)
 
@@ -125,7 +134,8 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
 
     A pair sees the same samples; a regrouped one a tenth of them each to itself, and another tenth is held out.
     """
-    config = TrainingConfig(epochs=chosen.epochs + 1, batch_size=chosen.batch)
+    config = TrainingConfig(epochs=chosen.epochs + 1, batch_size=chosen.batch, precision=chosen.precision)
+    team = launched("cpu")
     with TemporaryDirectory() as name:
         folder = Path(name)
         examples = examples_of(chosen, folder / "samples")
@@ -140,6 +150,7 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             examples,
             Contrastive(),
             config,
+            team=team,
             mitigations=MitigationConfig(regroup_every=1 if regroup else None),
             heldout=heldout,
             place=Place(folder / "log.jsonl", 0, lambda epoch: None),
@@ -153,6 +164,7 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             seed=0,
             checkpoint_directory=folder / "checkpoints",
             log_directory=folder / "tensorboard",
+            team=team,
             steering=steering,
         )
         found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / (steering.ends[-1] - steering.ends[0]))}
@@ -184,6 +196,17 @@ def overheads(log: Path) -> dict[str, float]:
     return {name: share for name, share in found.items() if share is not None}
 
 
+def processes(chosen: argparse.Namespace) -> dict[str, float]:
+    """Samples per second of one model, trained by `PROCESSES` that share this one's threads."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(PROCESSES)]
+    command += [__file__, "--member", *settings(chosen)]
+    threads = max(1, torch.get_num_threads() // PROCESSES)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def open_clip_train(chosen: argparse.Namespace) -> dict[str, float]:
     """Samples per second of `open_clip_train` over a csv of the same pictures, after its first epoch.
 
@@ -209,7 +232,8 @@ def open_clip_train(chosen: argparse.Namespace) -> dict[str, float]:
             "from open_clip_train.main import main; main(sys.argv[2:])"
         )
         command = [sys.executable, "-c", code, str(folder / "models"), "--model", "same", "--dataset-type", "csv"]
-        command += ["--train-data", str(folder / "pairs.csv"), "--batch-size", str(chosen.batch), "--precision", "fp32"]
+        command += ["--train-data", str(folder / "pairs.csv"), "--batch-size", str(chosen.batch)]
+        command += ["--precision", OPEN_CLIP_PRECISIONS[chosen.precision]]
         command += ["--epochs", str(chosen.epochs + 1), "--workers", str(chosen.workers), "--lr", "1e-3"]
         command += ["--warmup", "50", "--logs", str(folder / "logs"), "--log-every-n-steps", "1", "--device", "cpu"]
         done = subprocess.run(
@@ -234,11 +258,21 @@ def measure(way: str, chosen: argparse.Namespace) -> dict[str, float]:
             found = compiled(chosen)
         case "one" | "pair" | "regrouped":
             found = ours(chosen, models=1 if way == "one" else 2, regroup=way == "regrouped")
+        case "processes":
+            found = processes(chosen)
         case _:
             found = open_clip_train(chosen)
     floor.append(bare.rate())
-    who = resource.RUSAGE_CHILDREN if way == "open_clip" else resource.RUSAGE_SELF
+    # Of several processes, the largest.
+    who = resource.RUSAGE_CHILDREN if way in ("processes", "open_clip") else resource.RUSAGE_SELF
     return found | {"bare": sum(floor) / 2, "memory": resource.getrusage(who).ru_maxrss * 1024 / 1e9}
+
+
+def settings(chosen: argparse.Namespace) -> list[str]:
+    """The options of this call, for a process that measures."""
+    found = ["--model", chosen.model, "--batch", str(chosen.batch), "--epochs", str(chosen.epochs)]
+    found += ["--steps", str(chosen.steps), "--workers", str(chosen.workers), "--precision", chosen.precision]
+    return found if chosen.samples is None else [*found, "--samples", str(chosen.samples)]
 
 
 def rounds(chosen: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
@@ -246,10 +280,7 @@ def rounds(chosen: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     found: dict[str, list[dict[str, float]]] = {way: [] for way in chosen.ways}
     for number in range(chosen.rounds):
         for way, own in found.items():
-            command = [sys.executable, __file__, "--measure", way, "--model", chosen.model]
-            command += ["--batch", str(chosen.batch), "--epochs", str(chosen.epochs), "--steps", str(chosen.steps)]
-            command += ["--workers", str(chosen.workers)]
-            command += [] if chosen.samples is None else ["--samples", str(chosen.samples)]
+            command = [sys.executable, __file__, "--measure", way, *settings(chosen)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             own.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"round {number + 1}, {way}: {own[-1]}", file=sys.stderr)
@@ -261,9 +292,8 @@ def report(chosen: argparse.Namespace) -> None:
     found = rounds(chosen)
     ratios = {way: [one["rate"] / one["bare"] for one in own] for way, own in found.items()}
     threads = torch.get_num_threads()
-    title = (
-        f"training {chosen.model}: twemoji, batch {chosen.batch}, float32, {threads} threads, {chosen.rounds} rounds"
-    )
+    title = f"training {chosen.model}: twemoji, batch {chosen.batch}, {chosen.precision}, {threads} threads, "
+    title += f"{chosen.rounds} rounds"
     table = Table("way", title=title)
     for column in ("samples/s", "bare loop", "of the bare loop", "of open_clip", "memory (GB)"):
         table.add_column(column, justify="right")
@@ -297,10 +327,16 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, help="how many pictures; all when not given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="of open_clip_train's loader")
+    parser.add_argument("--precision", default="float32", choices=tuple(OPEN_CLIP_PRECISIONS), help="of all ways")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--member", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
+    if arguments.member:
+        rate = ours(arguments, models=1)
+        if int(os.environ["RANK"]) == 0:
+            print(json.dumps(rate))
+    elif arguments.measure:
         print(json.dumps(measure(arguments.measure, arguments)))
     else:
         report(arguments)
