@@ -85,14 +85,3 @@ class LabelSets:
         # No label is twice in a row, so adding bits sets them.
         table.scatter_add_(0, row * words + labels // WORD, torch.ones_like(labels) << labels % WORD)
         return table.view(-1, words)
-
-
-def bit_count(words: Tensor) -> Tensor:
-    """Long [N]: how many bits are set in each row of [N, W]; the usual sums of neighbours, since torch has no popcount.
-
-    The right shift of torch copies the sign bit; each mask drops the copies.
-    """
-    pairs = words - ((words >> 1) & 0x5555555555555555)
-    fours = (pairs & 0x3333333333333333) + ((pairs >> 2) & 0x3333333333333333)
-    bytes_ = (fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0F
-    return ((bytes_ * 0x0101010101010101) >> 56).sum(1)
