@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .kernels import Rows, crossings, dots, in_blocks, joined, mean_of_views, on_processor, rows_of
 
-BLOCK_BYTES = 256 << 10  # of the widest tensor: what is read again lies in the core's own cache
+BLOCK_BYTES = 384 << 10  # of the widest tensor: what is read again lies in the core's own cache, and calls do not count
 DEVICE_BLOCK_BYTES = 64 << 20  # where every call costs more than what it reads
 FEW_CROSSINGS = 64  # of views: up to here one product of views is cheaper than two means
 

@@ -50,7 +50,7 @@ def dots(a: Rows, b: Rows) -> Rows:
 
 def crossings(a: Rows, b: Rows) -> Rows:
     """[B]: the mean of all products of views [B, V, d] with views [B, V', d]."""
-    return (a @ b.swapaxes(1, 2)).mean((1, 2))
+    return (a @ b.swapaxes(1, 2)).reshape(len(a), -1).sum(1) / (a.shape[1] * b.shape[1])
 
 
 def mean_of_views(views: Rows) -> Rows:
@@ -102,7 +102,7 @@ def or_of_rows(table: Tensor, rows: Tensor) -> Tensor:
     taken = np.empty_like(found)
     # All targets' first neighbours, then their second. With "clip" NumPy writes to `taken` without a copy in between.
     for column in np.ascontiguousarray(rows.numpy().T):
-        np.take(source, column, axis=0, out=taken, mode="clip")
+        source.take(column, axis=0, out=taken, mode="clip")
         np.bitwise_or(found, taken, out=found)
     return torch.from_numpy(found)
 
