@@ -43,7 +43,7 @@ def alignments(dtype: torch.dtype = torch.float32) -> list[Tensor]:
     views = {"image": unit(203, 21, 4, 12, dtype=dtype), "text": unit(204, 21, 3, 12, dtype=dtype)}
     index = torch.arange(21) % 9 - 1
     present, known = {"audio": torch.arange(21) % 4 > 0}, {"text": torch.arange(17) % 3 > 0}
-    own["audio"][~present["audio"]] = torch.nan
+    own["audio"][~present["audio"]] = torch.inf
     heldout["text"][~known["text"]] = torch.nan
     pair = [own["image"], own["text"], heldout["image"], heldout["audio"]]
     seen = {"image_views": views["image"], "text_views": views["text"], "heldout_index": index}
@@ -71,7 +71,7 @@ def public(labels: int) -> tuple[Tensor, LabelSets, LabelSets]:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_another_device_finds_the_same(dtype: torch.dtype, request: pytest.FixtureRequest) -> None:
-    """NumPy and torch, in every precision, with embeddings that are NaN where they are not to be read."""
+    """NumPy and torch, in every precision, with infinities and NaN where nothing is to be read."""
     expected = alignments(dtype)
     request.getfixturevalue("elsewhere")
     for found, wanted in zip(alignments(dtype), expected, strict=True):
