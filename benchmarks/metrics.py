@@ -4,7 +4,7 @@ The alignments are compared with the literal formula in vectorised form: product
 all samples with all held-out samples and for all crossings of views, then the means. Deja Vu is compared with sets in
 Python, one target at a time. Both sides get the same tensors, types and threads and take the best of as many runs as
 fit in some seconds. Our side includes its checks of the inputs; the other has none. Beside each row stands what
-reading the inputs once takes: no form can take less.
+reading the inputs once takes, and the ratio that would give, the bound: no form can take less.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, pairwise, product
 
 import torch
@@ -32,6 +33,7 @@ from vestige.metrics import (
     ssl_alignment,
     unit_memorization,
 )
+from vestige.metrics.multimem import Variant
 
 
 @dataclass(frozen=True)
@@ -155,36 +157,37 @@ def multimem_rows(options: argparse.Namespace) -> Iterable[Row]:
     z = {j: unit(k + 10, h, d) for k, j in enumerate(names)}
     views = {j: unit(k + 20, n, v, d) for k, j in enumerate(names)}
 
-    def cmc() -> Tensor:
-        own = sum((crossing(views[j], views[k]) for j in names for k in names if j != k), torch.full((n,), 3.0))
+    alone = {j: own.unsqueeze(1) for j, own in x.items()}
+
+    def cmc(drawn: dict[str, Tensor]) -> Tensor:
+        own = sum((crossing(drawn[j], drawn[k]) for j in names for k in names if j != k), torch.full((n,), 3.0))
         return (own - sum(against(x[j], z[k]) for j in names for k in names)) / 2
 
-    def pairs() -> Tensor:
+    def pairs(drawn: dict[str, Tensor]) -> Tensor:
         return sum(
-            crossing(views[j], views[k]) - against(x[j], z[k]) - against(x[k], z[j]) for j, k in combinations(names, 2)
+            crossing(drawn[j], drawn[k]) - against(x[j], z[k]) - against(x[k], z[j]) for j, k in combinations(names, 2)
         ) + torch.zeros(n)
 
-    yield compare(
-        f"MultiMem cmc, 3 modalities, {v} views",
-        cmc,
-        lambda: cross_modal_consistency(x, z, views=views),
-        options.seconds,
-        (*x.values(), *z.values(), *views.values()),
-    )
-    yield compare(
-        f"MultiMem pairwise, 3 modalities, {v} views",
-        lambda: pairs() / 2,
-        lambda: cross_modal_consistency(x, z, views=views, variant="pairwise"),
-        options.seconds,
-        (*x.values(), *z.values(), *views.values()),
-    )
-    yield compare(
-        f"MultiMem mean_pair, 3 modalities, {v} views",
-        lambda: pairs() / 3,
-        lambda: cross_modal_consistency(x, z, views=views, variant="mean_pair"),
-        options.seconds,
-        (*x.values(), *z.values(), *views.values()),
-    )
+    literal: dict[Variant, Callable[[dict[str, Tensor]], Tensor]] = {
+        "cmc": cmc,
+        "pairwise": lambda drawn: pairs(drawn) / 2,
+        "mean_pair": lambda drawn: pairs(drawn) / 3,
+    }
+    for variant, formula in literal.items():
+        yield compare(
+            f"MultiMem {variant}, 3 modalities, no views",
+            partial(formula, alone),
+            partial(cross_modal_consistency, x, z, variant=variant),
+            options.seconds,
+            (*x.values(), *z.values()),
+        )
+        yield compare(
+            f"MultiMem {variant}, 3 modalities, {v} views",
+            partial(formula, views),
+            partial(cross_modal_consistency, x, z, views=views, variant=variant),
+            options.seconds,
+            (*x.values(), *z.values(), *views.values()),
+        )
 
     def table() -> Tensor:
         terms = torch.zeros(n, h)
@@ -294,13 +297,13 @@ def main() -> None:
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     table = Table("what", title=title)
-    for column in ("literal (ms)", "ours (ms)", "ratio", "inputs read once (ms)", "ours to that", "difference"):
+    for column in ("literal (ms)", "ours (ms)", "ratio", "inputs read once (ms)", "bound", "difference"):
         table.add_column(column, justify="right")
     with console.status("timing"):
         for section in SECTIONS:
             for row in section(options):
                 times = (f"{1e3 * row.literal:,.1f}", f"{1e3 * row.ours:,.2f}", f"{row.literal / row.ours:,.0f}x")
-                times += (f"{1e3 * row.floor:,.2f}", f"{row.ours / row.floor:,.1f}x")
+                times += (f"{1e3 * row.floor:,.2f}", f"{row.literal / row.floor:,.0f}x")
                 table.add_row(row.what, *times, f"{row.difference:.0e}")
             table.add_section()
     console.print(table)

@@ -10,7 +10,7 @@ FILES = sorted(Path(metrics.__file__).parent.glob("*.py"))
 
 
 def test_torch_is_the_only_dependency() -> None:
-    """No numpy, and nothing of the rest of the program."""
+    """NumPy in one file, and nothing of the rest of the program."""
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -22,7 +22,8 @@ def test_torch_is_the_only_dependency() -> None:
                 continue
             for name in names:
                 top = name.partition(".")[0]
-                assert top == "torch" or top in sys.stdlib_module_names, (file.name, name)
+                known = top in ("torch", "numpy") if file.name == "kernels.py" else top == "torch"
+                assert known or top in sys.stdlib_module_names, (file.name, name)
 
 
 def test_files_are_short_and_open_with_their_subject() -> None:

@@ -15,16 +15,16 @@ count of bits. With many labels and few a picture (and for the top labels) they 
 Shapes: N targets, k neighbours, P public pictures, L labels, W words of 64 labels.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from . import checks
-from .labelsets import LabelSets, bit_count
+from .kernels import bit_count, in_blocks, on_processor, or_of_rows
+from .labelsets import LabelSets
 
-CELLS = 32_768  # words of the sets that are held as bits at a time: 256 KiB, twice, stay in a core's cache
+CELLS = 16_384  # words of the sets that are held as bits at a time: 128 KiB, twice, stay in a core's cache
 TABLE_BYTES = 1 << 30  # the largest table of public sets as bits
 CELLS_COUNTED = 4_000_000  # cells of targets by labels held at a time
 
@@ -101,31 +101,17 @@ def _bits_are_faster(public: LabelSets) -> bool:
 
 def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tuple[Tensor, Tensor]:
     """|N & gt| and |N| with N all labels of the neighbours; both [N]."""
-    n, k = neighbours.shape
-    table = public.bits(0, len(public))
-    correct, predicted = table.new_zeros(n), table.new_zeros(n)
+    n, table = len(neighbours), public.bits(0, len(public))
     step = max(1, CELLS // public.words())
 
-    def block(start: int) -> None:
-        stop = min(start + step, n)
-        found = _or_of_rows(table, neighbours[start:stop])
-        predicted[start:stop] = bit_count(found)
-        correct[start:stop] = bit_count(found & ground_truth.bits(start, stop))
+    def block(rows: slice) -> tuple[Tensor, Tensor]:
+        found = or_of_rows(table, neighbours[rows])
+        return bit_count(found & ground_truth.bits(rows.start, rows.stop)), bit_count(found)
 
-    # Operations on what fits in a core's cache are too small for torch to share among threads: the blocks are shared.
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(block, range(0, n if k else 0, step)))
-    return correct, predicted
-
-
-def _or_of_rows(table: Tensor, rows: Tensor) -> Tensor:
-    """Bitwise or [n, W] of the rows [n, k] of a table [P, W]: all targets' nearest, then their second, and so on."""
-    found = table.index_select(0, rows[:, 0])
-    near = torch.empty_like(found)
-    for column in rows.T[1:].contiguous():
-        torch.index_select(table, 0, column, out=near)
-        found.bitwise_or_(near)
-    return found
+    rows = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    nothing = (table.new_zeros(0), table.new_zeros(0))
+    correct, predicted = zip(nothing, *in_blocks(block, rows, on_processor(table)), strict=True)
+    return torch.cat(correct), torch.cat(predicted)
 
 
 def _counted(

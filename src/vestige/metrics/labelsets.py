@@ -79,20 +79,9 @@ class LabelSets:
         """Long [stop - start, W]: the sets of some rows, label l as bit l % 64 of word l // 64."""
         offsets = self.offsets[start : stop + 1]
         labels = self.labels[int(offsets[0]) : int(offsets[-1])]
-        row = torch.repeat_interleave(offsets.diff())
-        words = self.words()
-        table = torch.zeros(len(offsets.diff()) * words, dtype=torch.long, device=labels.device)
+        sizes, words = offsets.diff(), self.words()
+        row = torch.repeat_interleave(sizes, output_size=len(labels))
+        table = torch.zeros(len(sizes) * words, dtype=torch.long, device=labels.device)
         # No label is twice in a row, so adding bits sets them.
         table.scatter_add_(0, row * words + labels // WORD, torch.ones_like(labels) << labels % WORD)
         return table.view(-1, words)
-
-
-def bit_count(words: Tensor) -> Tensor:
-    """Long [N]: how many bits are set in each row of [N, W]; the usual sums of neighbours, since torch has no popcount.
-
-    The right shift of torch copies the sign bit; each mask drops the copies.
-    """
-    pairs = words - ((words >> 1) & 0x5555555555555555)
-    fours = (pairs & 0x3333333333333333) + ((pairs >> 2) & 0x3333333333333333)
-    bytes_ = (fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0F
-    return ((bytes_ * 0x0101010101010101) >> 56).sum(1)
