@@ -118,14 +118,47 @@ def test_caption_policies():
         chosen_captions("last", View(0, 0), HASHES, counts)
 
 
-def test_large_canvases_are_resampled_as_small_ones():
+def smooth_canvases(count: int) -> torch.Tensor:
     y, x = np.mgrid[:300, :300]
     smooth = np.stack([x / 3 + 60, 128 + 90 * np.sin(y / 40), (x + y) / 4 + 40]).astype(np.uint8)
-    canvases = torch.from_numpy(smooth)[None].expand(3, -1, -1, -1).contiguous()
-    boxes = torch.tensor([[0.0, 0, 300, 300], [3.4, 7.7, 290.1, 281.6], [0.2, 10, 211.9, 299.9]], dtype=torch.float64)
-    dense, banded = (way(canvases, boxes, 200) for way in (resample_small, resample_large))
+    return torch.from_numpy(smooth)[None].expand(count, -1, -1, -1).contiguous()
+
+
+def test_large_canvases_are_resampled_as_small_ones():
+    canvases = smooth_canvases(4)
+    whole = torch.tensor([[0.0, 0, 300, 300], [3, 8, 290, 282], [0, 10, 212, 300], [120, 130, 180, 171]])
+    dense, banded = (way(canvases, whole, 200) for way in (resample_small, resample_large))
     assert (dense - banded).abs().max() < 2 / 255
-    assert torch.equal(resample(canvases, boxes, 200), banded)
-    assert torch.equal(
-        resample(canvases[..., :100, :100], boxes / 3, 66), resample_small(canvases[..., :100, :100], boxes / 3, 66)
-    )
+    assert torch.equal(resample(canvases, whole, 200), banded)
+    small = canvases[..., :96, :96]
+    assert torch.equal(resample(small, whole / 4, 66), resample_small(small, whole / 4, 66))
+
+
+def test_large_canvases_are_resampled_without_aliases():
+    # Random squares of four pixels, of values that no filter carries beyond 8 bits.
+    random = torch.Generator().manual_seed(0)
+    squares = torch.randint(70, 180, (2, 3, 50, 50), dtype=torch.uint8, generator=random)
+    canvases = squares.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    boxes = torch.tensor([[0.0, 0, 200, 200], [10, 20, 190, 180]])
+    dense, banded = (way(canvases, boxes, 60) for way in (resample_small, resample_large))
+    assert (dense - banded).abs().max() < 2 / 255
+
+
+def test_large_canvases_are_cut_at_the_nearest_whole_pixels():
+    canvases = smooth_canvases(3)
+    boxes = torch.tensor([[0.2, 9.6, 211.9, 299.7], [299.8, 3.4, 300, 3.45], [0, 299.9, 300, 300]], dtype=torch.float64)
+    whole = torch.tensor([[0.0, 10, 212, 300], [299, 3, 300, 4], [0, 299, 300, 300]])
+    assert torch.equal(resample_large(canvases, boxes, 40), resample_large(canvases, whole, 40))
+    assert (resample_large(canvases, boxes, 40) - resample_small(canvases, whole, 40)).abs().max() < 2 / 255
+
+
+def test_a_large_canvas_gives_the_same_view_in_any_batch():
+    random = torch.Generator().manual_seed(0)
+    canvases = torch.randint(0, 256, (19, 3, 120, 120), dtype=torch.uint8, generator=random)
+    corner = torch.rand(19, 2, generator=random) * 40
+    boxes = torch.cat([corner, corner + 60 + torch.rand(19, 2, generator=random) * 20], dim=1)
+    together = resample_large(canvases, boxes, 80)
+    order = torch.randperm(19, generator=random)
+    assert torch.equal(resample_large(canvases[order], boxes[order], 80), together[order])
+    for row in range(19):
+        assert torch.equal(resample_large(canvases[row : row + 1], boxes[row : row + 1], 80)[0], together[row])

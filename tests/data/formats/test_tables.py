@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vestige.data import open_source
+from vestige.data.formats import rows
 from vestige.errors import VestigeError
 from vestige.samples import Modality
 
@@ -138,3 +139,36 @@ def test_guesses_by_what_a_path_holds(tmp_path):
 def test_a_format_without_a_location():
     assert "csv is a format: name the file or folder too, as csv:LOCATION" in refused("csv")
     assert "coco:LOCATION" in refused("coco:")
+
+
+@pytest.mark.parametrize("block", [1, 60, 1 << 20])
+@pytest.mark.parametrize("how", ["error", "merge"])
+def test_all_samples_in_order_are_those_that_are_looked_up(tmp_path, monkeypatch, block, how):
+    """Quotes, line breaks, blank lines and rows left out, over the borders of blocks."""
+    monkeypatch.setattr(rows, "BLOCK", block)
+    table = 'id,filepath,title,video,tags\n1,a.png,"one\n""line"", two",v,cat; dog;;cat\n2,b.png,,v,\n\n'
+    table += "".join(f"{number},c.png,caption {number},w{number % 3},tag {number}\n" for number in range(3, 20))
+    path = tmp_path / "t.csv"
+    path.write_bytes(table.encode() + b"20,d.png,\xff,x,\n21,e.png,last,x,")
+    source = open_source(
+        f"csv:{path}",
+        key_column="id",
+        group_column="video",
+        objects_column="tags",
+        empty_captions="skip",
+        undecodable="skip",
+        repeated_keys=how,
+    )
+    keys = list(source.keys())
+    assert keys == ["1", *map(str, range(3, 20)), "21"]
+    looked_up = list(source.samples(keys))
+    monkeypatch.setattr(rows.RowFile, "reading", None)
+    assert list(source.samples(source.keys())) == looked_up
+    assert looked_up[0].objects == ("cat", "dog")
+    assert [sample.group for sample in looked_up[:3]] == ["v", "w0", "w1"]
+
+
+def test_all_samples_of_merged_rows(tmp_path):
+    spec = write(tmp_path / "t.csv", "filepath,title\na.png,one\nb.png,two\na.png,three\n")
+    source = open_source(spec, repeated_keys="merge")
+    assert [sample.captions for sample in source.samples(source.keys())] == [("one", "three"), ("two",)]

@@ -98,6 +98,7 @@ class CaptionTable:
         self._skip_empty, self._merge = empty_captions == "skip", repeated_keys == "merge"
         self._empty, self._undecodable = array("q"), array("q")
         self._starts, self._index, self._firsts = self._indexed()
+        self._keys = RowKeys(self._file, self._firsts, self._key)
 
     @property
     def columns(self) -> TableColumns:
@@ -107,15 +108,34 @@ class CaptionTable:
         return len(self._firsts)
 
     def keys(self) -> Sequence[str]:
-        return RowKeys(self._file, self._firsts, self._key)
+        return self._keys
 
     def samples(self, keys: Sequence[str]) -> Iterator[Sample]:
+        if keys is self._keys and len(self._firsts) == len(self._starts):
+            # All of them, a row each, in the order of the file: none needs to be looked up.
+            yield from self._in_order()
+            return
         with self._file.reading() as row:
             for key, numbers in self._index.candidates(keys):
                 rows = [fields for fields in map(row, self._starts[numbers].tolist()) if fields[self._key] == key]
                 if not rows:
                     raise KeyError(key)
-                yield self._sample(key, rows)
+                first, captions = rows[0], tuple(fields[self._caption] for fields in rows)
+                objects = "" if self._objects is None else first[self._objects]
+                yield self._sample(key, first[self._group], first[self._picture], captions, objects)
+
+    def _in_order(self) -> Iterator[Sample]:
+        columns = (self._key, self._group, self._picture, self._caption)
+        for block in self._file.blocks():
+            low, high = np.searchsorted(self._starts, (block.starts[0], block.end)) if block.starts.size else (0, 0)
+            rows = np.searchsorted(block.starts, self._starts[low:high]).tolist()
+            # A column once, though keys are often paths and groups keys: cutting it out takes as long as a sample.
+            values = {column: block.column(column) for column in {*columns, self._objects} if column is not None}
+            keys, groups, pictures, captions = (values[column] for column in columns)
+            objects = None if self._objects is None else values[self._objects]
+            for row in rows:
+                named = "" if objects is None else objects[row]
+                yield self._sample(keys[row], groups[row], pictures[row], (captions[row],), named)
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         """The rows left out, by their line, and why."""
@@ -126,12 +146,9 @@ class CaptionTable:
     def _error(self, message: str) -> VestigeError:
         return VestigeError(f"{self._name}: {message}")
 
-    def _sample(self, key: str, rows: Sequence[Sequence[str]]) -> Sample:
-        first, captions = rows[0], tuple(fields[self._caption] for fields in rows)
-        named = () if self._objects is None else first[self._objects].split(";")
-        objects = tuple(dict.fromkeys(name.strip() for name in named if name.strip()))
-        media = {Modality.IMAGE: self._found(first[self._picture])}
-        return Sample(key, first[self._group], media, captions, objects=objects)
+    def _sample(self, key: str, group: str, picture: str, captions: tuple[str, ...], named: str) -> Sample:
+        objects = tuple(dict.fromkeys(name.strip() for name in named.split(";") if name.strip())) if named else ()
+        return Sample(key, group, {Modality.IMAGE: self._found(picture)}, captions, objects=objects)
 
     def _found(self, picture: str) -> Path:
         # Strings: making and joining `Path`s takes longer than all else about a row.
