@@ -234,6 +234,8 @@ def test_what_does_not_fit_is_one_line(design, tensors):
         heldout_rows(made, [])
     with pytest.raises(VestigeError, match="not of the same samples"):
         align({"f": made["f"], "g": Sharded(KEYS[::-1], tensors["g"])}, rows, design, metrics_named(["clipmem"]))
+    with pytest.raises(VestigeError, match="samples that the design does not have"):
+        align(made, rows, design.without(KEYS[80:]), metrics_named(["clipmem"]))
     with pytest.raises(VestigeError, match="3 models need a membership"):
         score_embeddings(dict.fromkeys("abc", made["f"]), dict.fromkeys("abc", made["f"]))
     with pytest.raises(VestigeError, match="embeddings of the data are of f, of the held-out set of g"):

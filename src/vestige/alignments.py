@@ -5,7 +5,7 @@ Nothing here is of size N x H: a shard of embeddings is read, turned into a few 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, compress
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from vestige.designs import Design
 from vestige.embeddings import Embeddings, all_keys, chosen_rows
 from vestige.errors import VestigeError
+from vestige.keys import positions
 from vestige.metrics import (
     clip_alignment_from_means,
     clip_heldout_se_from_spread,
@@ -58,14 +59,14 @@ def heldout_rows(stores: Mapping[str, Embeddings], keys: Sequence[str]) -> Heldo
     """
     shards = {}
     for name, store in stores.items():
-        position = {key: row for row, key in enumerate(all_keys(store))}
-        keys = [key for key in keys if key in position]
+        place = positions(keys, all_keys(store))
+        keys = list(compress(keys, place >= 0))
         if not keys:
             raise VestigeError(
                 "no held-out samples: the alignment compares each sample with samples that no model saw; keep some"
                 " out of the design (design.external) or give a held-out set"
             )
-        shards[name] = chosen_rows(store, [position[key] for key in keys])
+        shards[name] = chosen_rows(store, place[place >= 0].tolist())
     return Heldout(tuple(keys), shards)
 
 
@@ -275,37 +276,48 @@ def align(
         VestigeError: stores that do not hold the same samples, or that lack what a metric needs.
     """
     first, *others = (store.shard_keys() for store in stores.values())
-    if any(keys != first for keys in others):
+    if any(not _same(keys, first) for keys in others):
         raise VestigeError("the embeddings of the models are not of the same samples in the same order: embed again")
-    position = {key: sample for sample, key in enumerate(design.keys)}
-    member = torch.from_numpy(design.member)
-    columns: dict[str, list[Tensor]] = {}
-    errors: dict[str, list[Tensor]] = {}
+    sample = positions(all_keys(next(iter(stores.values()))), design.keys)
+    if (sample < 0).any():
+        raise VestigeError("the embeddings hold samples that the design does not have: give the design of these data")
+    member = torch.from_numpy(design.member[:, sample])
+    # Made whole: small pieces kept from every shard would keep the space of what is large between them from going back.
+    columns: dict[str, Tensor] = {}
+    errors: dict[str, Tensor] = {}
+    missing = torch.full((len(design.models), len(sample)), torch.nan, dtype=torch.float64)
     held = [heldout.shards.get(model, {}) for model in design.models]
     error_of = {
         name: metric.heldout_error(held) if not heldout.own else _apart(metric.heldout_error, held)
         for name, metric in metrics.items()
         if metric.heldout_error is not None
     }
+    start = 0
     for number, keys in enumerate(first):
+        rows = slice(start, start + len(keys))
+        start = rows.stop
         if not keys:
             continue
         parts = [
             Part(model, keys, stores[model].shard(number), own, heldout.index(keys, model))
             for model, own in zip(design.models, held, strict=True)
         ]
-        weights = _weights(member[:, [position[key] for key in keys]])
+        weights = _weights(member[:, rows])
         for name, metric in metrics.items():
             found = [metric.alignments(part) for part in parts]
             for column in found[0]:
-                columns.setdefault(column, []).append(torch.stack([own[column].double() for own in found]))
+                if column not in columns:
+                    columns[column] = missing.clone()
+                columns[column][:, rows] = torch.stack([own[column].double() for own in found])
             if name in error_of:
-                errors.setdefault(name, []).append(error_of[name](parts, weights).double())
-    return Alignments(
-        keys=tuple(key for keys in first for key in keys),
-        columns={name: torch.cat(parts, dim=1) for name, parts in columns.items()},
-        heldout_errors={name: torch.cat(parts) for name, parts in errors.items()},
-    )
+                if name not in errors:
+                    errors[name] = missing[0].clone()
+                errors[name][rows] = error_of[name](parts, weights).double()
+    return Alignments(tuple(design.keys[place] for place in sample.tolist()), columns, errors)
+
+
+def _same(keys: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
+    return len(keys) == len(others) and all(own == other for own, other in zip(keys, others, strict=True))
 
 
 def _apart(error: Callable[[Sequence[Shard]], HeldoutError], held: Sequence[Shard]) -> HeldoutError:

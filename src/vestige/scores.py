@@ -1,6 +1,7 @@
 """The table of scores: the contrast of models that saw a sample and models that did not, with its p- and q-values."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from vestige.alignments import Alignments
 from vestige.designs import Design, Role
+from vestige.keys import positions
 from vestige.metrics import Contrast, benjamini_hochberg, memorization, null_p_values
 
 # Fewer null scores than this cannot give a p-value below 0.05 after a look at more than one sample.
@@ -33,14 +35,14 @@ def score_table(design: Design, alignments: Alignments, *, null: Sequence[str] =
     over held-out sets; and of the first column `memorization` (seen minus not seen, missing where no or every model
     saw the sample), `align_in`, `align_out`, `align_<model>` (two models), `p_value` and `q_value`.
     """
-    row = {key: place for place, key in enumerate(alignments.keys)}
-    samples = [sample for sample, key in enumerate(design.keys) if key in row]
-    order = torch.tensor([row[design.keys[sample]] for sample in samples], dtype=torch.long)
-    member = torch.from_numpy(design.member[:, samples])
-    roles = np.array([role.value for role in design.roles()], dtype=object)[samples]
+    row = positions(design.keys, alignments.keys)
+    known = row >= 0
+    order = torch.from_numpy(row[known])
+    member = torch.from_numpy(design.member[:, known])
+    roles = np.array([role.value for role in design.roles()], dtype=object)[known]
     table: dict[str, Sequence[object] | Tensor] = {
-        "key": [design.keys[sample] for sample in samples],
-        "group": [design.groups[sample] for sample in samples],
+        "key": list(compress(design.keys, known)),
+        "group": list(compress(design.groups, known)),
         "role": roles.tolist(),
     }
     first: Tensor | None = None

@@ -6,6 +6,7 @@ One pass over the data and one forward of each model per view serve all the metr
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,7 @@ from vestige.data.media import UnreadableMedia, content_of
 from vestige.designs import Design, Role
 from vestige.embeddings import EmbeddingConfig, Embeddings, EmbeddingStore, JoinedEmbeddings, all_keys, embed
 from vestige.errors import VestigeError
+from vestige.keys import positions
 from vestige.metrics import population_gaps, sample_gaps
 from vestige.models import Encoder
 from vestige.recovery import ObjectRecoveryTest, RecoveryConfig, recovery_of, rows_of
@@ -189,8 +191,7 @@ def score_embeddings(
         raise VestigeError(
             f"embeddings of the data are of {', '.join(names)}, of the held-out set of {', '.join(heldout)}"
         )
-    keys = all_keys(data[names[0]])
-    groups, member = _membership(membership, names, keys)
+    keys, groups, member = _membership(membership, names, all_keys(data[names[0]]))
     away = [] if heldout is None else [HELD_OUT + key for key in all_keys(heldout[names[0]])]
     design = Design(
         name=membership.name if membership else "given",
@@ -284,23 +285,24 @@ def _objects(source: Source) -> dict[str, tuple[str, ...]]:
 
 def _membership(
     membership: Design | None, names: Sequence[str], keys: Sequence[str]
-) -> tuple[Sequence[str], np.ndarray]:
-    """Groups [N] and membership [M, N] of the data: of the design, or all by the first model and none by the others."""
+) -> tuple[Sequence[str], Sequence[str], np.ndarray]:
+    """Keys and groups [N], and who saw what [M, N]: of the design, or all by the first model and none by the second."""
     if membership is None:
         if len(names) != 2:
             raise VestigeError(f"{len(names)} models need a membership that says which of them saw what")
-        return keys, np.stack([np.ones(len(keys), dtype=np.bool_), np.zeros(len(keys), dtype=np.bool_)])
+        return keys, keys, np.stack([np.ones(len(keys), dtype=np.bool_), np.zeros(len(keys), dtype=np.bool_)])
     if len(membership.models) != len(names):
         raise VestigeError(f"the membership is of {len(membership.models)} models, and {len(names)} are given")
-    position = {key: sample for sample, key in enumerate(membership.keys)}
-    unknown = [key for key in keys if key not in position]
+    rows = positions(keys, membership.keys)
+    unknown = list(compress(keys, rows < 0))
     if unknown:
         raise VestigeError(
             f"{len(unknown)} of {len(keys)} samples are not in the membership, the first is {unknown[0]!r}: give the"
             " membership of these data"
         )
-    rows = [position[key] for key in keys]
-    return [membership.groups[row] for row in rows], membership.member[:, rows]
+    # Its own keys, not those given: text that is there already.
+    own, groups = ([text[row] for row in rows.tolist()] for text in (membership.keys, membership.groups))
+    return own, groups, membership.member[:, rows]
 
 
 def _no_overlap(data: Source, others: Source, name: str, why: str) -> None:

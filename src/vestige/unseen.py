@@ -11,12 +11,14 @@ compared with itself; others of its group are, each with a weight of 1/H. There 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 
 from vestige.alignments import Heldout, heldout_rows
 from vestige.designs import Design, Role
 from vestige.embeddings import Embeddings, all_keys
+from vestige.keys import positions
 
 MOST = 4096
 """Samples in the set of a model: the means of more differ by less than a hundredth of a score's spread."""
@@ -42,9 +44,8 @@ def heldout_of(stores: Mapping[str, Embeddings], design: Design, *, most: int = 
 
 
 def _unseen(design: Design, model: str, store: Embeddings) -> list[str]:
-    embedded = set(all_keys(store))
-    member = design.member[design.models.index(model)].tolist()
-    return [key for key, saw in zip(design.keys, member, strict=True) if not saw and key in embedded]
+    embedded = positions(design.keys, all_keys(store)) >= 0
+    return list(compress(design.keys, embedded & ~design.member[design.models.index(model)]))
 
 
 def _thinned(keys: Sequence[str], most: int) -> list[str]:

@@ -75,4 +75,22 @@ def test_a_tokenizer_that_cleans_otherwise_is_left_alone() -> None:
     assert skip_repairs(own)(["A dog, (brown)!"]).tolist() == own(["a dog brown"]).tolist()
 
 
+def test_short_texts_are_remembered_and_the_longest_are_not() -> None:
+    seen = []
+
+    class Counting(open_clip.SimpleTokenizer):
+        def encode(self, text):
+            seen.append(text)
+            return super().encode(text)
+
+    tokenizer, whole = skip_repairs(Counting()), "word " * 400
+    first = tokenizer(["a dog", whole])
+    # What is made of remembered tokens, here cut to four, leaves them as they were.
+    tokenizer.encode("a dog").clear()
+    assert tokenizer(["a dog", whole], context_length=4).shape == (2, 4)
+    assert torch.equal(tokenizer(["a dog", whole]), first)
+    assert torch.equal(first, UNTOUCHED(["a dog", whole]))
+    assert seen == ["a dog", whole, whole, whole]
+
+
 TOKENIZER, UNTOUCHED = skip_repairs(open_clip.SimpleTokenizer()), open_clip.SimpleTokenizer()

@@ -1,6 +1,7 @@
 """Models of any modalities: built from a seed, trained on what samples have, saved, loaded, and fed either way."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,24 @@ def test_saved_loaded_and_fed_either_way(description, source, examples, tmp_path
     # What is stored is what the metric takes.
     held = {m: two[m][1:5] for m in (Modality.IMAGE, Modality.TEXT)}
     assert cross_modal_consistency({m: two[m] for m in held}, held).isfinite().all()
+
+
+def test_canvases_serve_samples_without_texts(description, source, tmp_path):
+    """Each text goes to its own sample, whichever lack theirs."""
+    samples = [
+        replace(sample, captions=sample.captions[: number % 3])
+        for number, sample in enumerate(source.samples(source.keys()))
+    ]
+    blueprint = Blueprint(description, ALL)
+    blueprint.save(blueprint.build(1), tmp_path / "model")
+    encoder, lacking = load_encoder(tmp_path / "model"), SampleList(samples)
+    examples = examples_of(blueprint, lacking, tmp_path / "pass")
+    config = EmbeddingConfig(captions="pool")
+    one = embed({"f": encoder}, lacking, tmp_path / "a", config, seed=4)["f"].shard(0)
+    two = embed({"f": encoder}, DecodedSource(lacking, examples), tmp_path / "b", config, seed=4)["f"].shard(0)
+    assert two["text"].isnan().all(dim=1).tolist() == [number % 3 == 0 for number in range(12)]
+    for name in ("text", "text_mean"):
+        torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=0, equal_nan=True)
 
 
 def test_canvases_serve_openclip_models_too(small_model, source, tmp_path):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from vestige.data.views import View
 from vestige.embeddings.config import EmbeddingConfig
 from vestige.models import CanvasEncoder, Encoder, TextCutter
 from vestige.samples import Modality, Sample
+
+# Samples that a thread prepares before it is given more.
+AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,10 @@ def _prepare_batch(
         records = [{"key": key, "reason": None} for key in keys]
         prepared = {name: _drawn(how, preparer, keys) for name, preparer in preparers.items()}
         return Batch(records, range(first, first + len(keys)), keys, prepared)
-    found = list(pool.map(lambda sample: _prepare_all(how, preparers, sample), samples))
+    # Several to a thread at once: small pictures take no longer than handing one over.
+    parts = [samples[start : start + AT_ONCE] for start in range(0, len(samples), AT_ONCE)]
+    made = pool.map(lambda part: [_prepare_all(how, preparers, sample) for sample in part], parts)
+    found = list(chain.from_iterable(made))
     reasons = [own if isinstance(own, str) else None for own in found]
     good = [place for place, reason in enumerate(reasons) if reason is None]
     return Batch(
@@ -167,13 +173,14 @@ def _drawn(how: Preparation, encoder: Encoder, keys: Sequence[str]) -> list[Prep
                 else:
                     views[place].setdefault(modality, []).append(row)
     if Modality.TEXT in encoder.modalities:
-        for place, position in enumerate(positions.tolist()):
-            count = int(examples.counts[position])
-            texts = examples.tokens(np.full(count, position), np.arange(count))
-            if count:
-                plain[place][Modality.TEXT] = texts[0]
-            if how.config.captions == "pool" and count > 1:
-                views[place][Modality.TEXT] = list(texts)
+        counts = examples.counts[positions]
+        has = np.flatnonzero(counts)
+        firsts = examples.tokens(positions[has], np.zeros(len(has), np.int64))
+        for place, text in zip(has.tolist(), firsts, strict=True):
+            plain[place][Modality.TEXT] = text
+        for place in np.flatnonzero(counts > 1).tolist() if how.config.captions == "pool" else ():
+            choice = np.arange(counts[place])
+            views[place][Modality.TEXT] = list(examples.tokens(np.full_like(choice, positions[place]), choice))
     return [
         Prepared(own, {modality: torch.stack(rows) for modality, rows in drawn.items()})
         for own, drawn in zip(plain, views, strict=True)

@@ -1,9 +1,10 @@
 """Where embeddings lie, and how they are read: by shard, by row, joined, or from memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
+import pyarrow as pa
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -20,13 +21,38 @@ LOGITS = "logits"
 class Embeddings(Protocol):
     """Embeddings of samples under one model, in shards."""
 
-    def shard_keys(self) -> list[list[str]]:
+    def shard_keys(self) -> Sequence[Sequence[str]]:
         """Keys of the rows of every shard."""
         ...
 
     def shard(self, number: int) -> dict[str, Tensor]:
         """The tensors of one shard; see the module for their names."""
         ...
+
+
+class ShardKeys(Sequence[list[str]]):
+    """Keys of the rows of every shard, made when they are asked for: as Python's text they take five times the space.
+
+    Args:
+        shards: how many there are.
+        keys: those of one shard.
+    """
+
+    def __init__(self, shards: int, keys: Callable[[int], list[str]]) -> None:
+        self._shards, self._keys = shards, keys
+
+    def __len__(self) -> int:
+        return self._shards
+
+    @overload
+    def __getitem__(self, number: int) -> list[str]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[list[str]]: ...
+
+    def __getitem__(self, number: int | slice) -> list[str] | list[list[str]]:
+        chosen = range(self._shards)[number]
+        return self._keys(chosen) if isinstance(chosen, int) else [self._keys(shard) for shard in chosen]
 
 
 class EmbeddingStore:
@@ -54,19 +80,19 @@ class EmbeddingStore:
             raise VestigeError(
                 f"{directory}: {len(tables)} of {self.about['shards']} shards are there: embed again to finish"
             )
-        self._keys: list[list[str]] = []
+        self._keys: list[pa.ChunkedArray] = []
         self.skipped: list[tuple[str, str]] = []
         for table in tables:
-            keys, reasons = table["key"].to_pylist(), table["reason"].to_pylist()
-            self._keys.append([key for key, reason in zip(keys, reasons, strict=True) if reason is None])
-            self.skipped += [(key, reason) for key, reason in zip(keys, reasons, strict=True) if reason is not None]
+            failed = table.filter(table["reason"].is_valid())
+            self._keys.append(table.filter(table["reason"].is_null())["key"])
+            self.skipped += zip(failed["key"].to_pylist(), failed["reason"].to_pylist(), strict=True)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
         return tuple(Modality(name) for name in self.about["modalities"])
 
-    def shard_keys(self) -> list[list[str]]:
-        return self._keys
+    def shard_keys(self) -> Sequence[list[str]]:
+        return ShardKeys(len(self._keys), lambda number: self._keys[number].to_pylist())
 
     def shard(self, number: int) -> dict[str, Tensor]:
         return _tensors(self.directory / f"{number:05d}.safetensors")
@@ -87,14 +113,17 @@ class JoinedEmbeddings:
     """Embeddings of one model from several places, one after the other, the keys of each led by a prefix."""
 
     def __init__(self, *parts: tuple[Embeddings, str]) -> None:
-        self._parts = parts
-        self._places = [(part, number) for part, _ in parts for number in range(len(part.shard_keys()))]
+        self._places = [(part, prefix, number) for part, prefix in parts for number in range(len(part.shard_keys()))]
 
-    def shard_keys(self) -> list[list[str]]:
-        return [[prefix + key for key in keys] for part, prefix in self._parts for keys in part.shard_keys()]
+    def shard_keys(self) -> Sequence[list[str]]:
+        return ShardKeys(len(self._places), self._keys)
+
+    def _keys(self, number: int) -> list[str]:
+        part, prefix, own = self._places[number]
+        return [prefix + key for key in part.shard_keys()[own]]
 
     def shard(self, number: int) -> dict[str, Tensor]:
-        part, own = self._places[number]
+        part, _, own = self._places[number]
         return part.shard(own)
 
 
@@ -115,7 +144,7 @@ class TensorEmbeddings:
                 raise VestigeError(f"embeddings {name!r}: {len(tensor)} rows for {len(keys)} keys")
         self._keys, self._tensors = list(keys), dict(tensors)
 
-    def shard_keys(self) -> list[list[str]]:
+    def shard_keys(self) -> Sequence[list[str]]:
         return [self._keys]
 
     def shard(self, number: int) -> dict[str, Tensor]:

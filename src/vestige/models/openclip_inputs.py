@@ -6,6 +6,7 @@ directly; texts that these repairs provably leave alone skip them. Whatever is n
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
+REMEMBERED = 4096
+"""Texts whose tokens are remembered: more than a batch has."""
+SHORT = 1000
+"""Characters of the longest that are: what is remembered stays small whatever captions hold."""
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -49,7 +54,10 @@ def picture_transform(config: PreprocessCfg) -> Callable[[Image.Image], Tensor]:
 
 
 def skip_repairs(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokenizer:
-    """The tokenizer, in place, such that it does not look for broken encodings and entities where there are none."""
+    """The tokenizer, in place, such that it looks for no broken encodings and entities where there are none.
+
+    What it made of the last texts it remembers.
+    """
     clean = tokenizer.clean_fn
 
     def quick(x: str) -> str:
@@ -57,6 +65,10 @@ def skip_repairs(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokeni
 
     if clean is open_clip.tokenizer.get_clean_fn("lower"):
         tokenizer.clean_fn = quick
+    # A text is prepared, and its tokens are counted beside those that are cut: it is taken apart once for both.
+    encode = tokenizer.encode
+    remembered = lru_cache(REMEMBERED)(encode)
+    tokenizer.encode = lambda text: list(remembered(text)) if len(text) <= SHORT else encode(text)
     return tokenizer
 
 
