@@ -20,7 +20,7 @@ from vestige.metrics import (
     recall_distribution,
     sample_gaps,
 )
-from vestige.metrics.kernels import bit_count
+from vestige.metrics.bits import bit_count
 
 some = settings(max_examples=80, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)

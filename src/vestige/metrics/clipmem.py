@@ -17,14 +17,13 @@ equals the mean over all V_I x V_T crossings of the views exactly, and the cost 
 Shapes: N samples, H held-out samples, V views, d dimensions.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from . import checks
-from .blocks import Block, Noted, Side, read_together
+from .blocks import Noted, Side, read_together
 from .heldout import (
     HeldoutMean,
     check_heldout_mean,
@@ -33,7 +32,6 @@ from .heldout import (
     given_mean,
     mean_of_others,
 )
-from .kernels import Rows, dots, joined
 
 
 def clip_alignment(
@@ -160,11 +158,9 @@ def _alignment(
     image: Side, text: Side, m_image: HeldoutMean, m_text: HeldoutMean, augment_heldout_terms: bool
 ) -> Tensor:
     """mu_I . mu_T - x_I . m_T - x_T . m_I, block by block."""
-
-    def formula(rows: slice, parts: Sequence[Block]) -> Rows:
-        i, t = parts
+    found = []
+    for rows, (i, t) in read_together([image, text]):
         x_image, x_text = (i.mu(), t.mu()) if augment_heldout_terms else (i.x, t.x)
-        own = dots(x_image, x_text) if augment_heldout_terms else i.crossed(t)
-        return own - m_text.along(x_image, rows) - m_image.along(x_text, rows)
-
-    return joined([m_image.vector[:0], *read_together([image, text], formula)])
+        own = torch.linalg.vecdot(x_image, x_text) if augment_heldout_terms else i.crossed(t)
+        found.append(own - m_text.along(x_image, rows) - m_image.along(x_text, rows))
+    return torch.cat(found) if found else m_image.vector.new_empty(0)

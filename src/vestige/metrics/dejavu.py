@@ -15,13 +15,14 @@ count of bits. With many labels and few a picture (and for the top labels) they 
 Shapes: N targets, k neighbours, P public pictures, L labels, W words of 64 labels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from . import checks
-from .kernels import bit_count, in_blocks, on_processor, or_of_rows
+from .bits import bit_count, or_of_rows
 from .labelsets import LabelSets
 
 CELLS = 16_384  # words of the sets that are held as bits at a time: 128 KiB, twice, stay in a core's cache
@@ -104,13 +105,15 @@ def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tu
     n, table = len(neighbours), public.bits(0, len(public))
     step = max(1, CELLS // public.words())
 
-    def block(rows: slice) -> tuple[Tensor, Tensor]:
-        found = or_of_rows(table, neighbours[rows])
-        return bit_count(found & ground_truth.bits(rows.start, rows.stop)), bit_count(found)
+    def block(start: int) -> tuple[Tensor, Tensor]:
+        stop = min(start + step, n)
+        found = or_of_rows(table, neighbours[start:stop])
+        return bit_count(found & ground_truth.bits(start, stop)), bit_count(found)
 
-    rows = [slice(start, min(start + step, n)) for start in range(0, n, step)]
     nothing = (table.new_zeros(0), table.new_zeros(0))
-    correct, predicted = zip(nothing, *in_blocks(block, rows, on_processor(table)), strict=True)
+    # What fits in a core's cache is too small for its operations to be shared among threads: the blocks are shared.
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        correct, predicted = zip(nothing, *threads.map(block, range(0, n, step)), strict=True)
     return torch.cat(correct), torch.cat(predicted)
 
 

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .blocks import Noted, read_blocks
-from .kernels import Rows, dots, joined, rows_of, tensor_of
+from .blocks import Noted, blocks
 
 
 def heldout_mean(heldout: Tensor, *, index: Tensor | None = None, present: Tensor | None = None) -> Tensor:
@@ -39,10 +38,9 @@ def heldout_mean(heldout: Tensor, *, index: Tensor | None = None, present: Tenso
     if index is not None:
         check_index(index, None, heldout)
     found = mean_of_others("heldout", heldout, index, present, checks.working_dtype(heldout))
-    mean = tensor_of(found.vector)
     if index is None:
-        return mean
-    means = mean.expand(len(index), -1).clone()
+        return found.vector
+    means = found.vector.expand(len(index), -1).clone()
     for apart in found.apart:
         means += apart.shift(slice(0, len(index)))
     return means
@@ -50,14 +48,13 @@ def heldout_mean(heldout: Tensor, *, index: Tensor | None = None, present: Tenso
 
 @dataclass(frozen=True)
 class Given:
-    """Means [N, d] that were handed in, and the type to compute in."""
+    """Means [N, d] that were handed in."""
 
     means: Tensor
-    dtype: torch.dtype
 
-    def along(self, x: Rows, rows: slice) -> Rows:
+    def along(self, x: Tensor, rows: slice) -> Tensor:
         """[B]: x_i . m_i of a block of samples."""
-        return dots(x, rows_of(self.means[rows], self.dtype))
+        return torch.linalg.vecdot(x, self.means[rows].to(x.dtype))
 
     def shift(self, rows: slice) -> Tensor:
         """[B, d]: the means themselves."""
@@ -93,13 +90,13 @@ class LeftOut:
         # The only row has no others: 0/0.
         return places, (self.mean - own) / (self.count - 1 if self.count > 1 else torch.nan)
 
-    def along(self, x: Rows, rows: slice) -> Rows:
+    def along(self, x: Tensor, rows: slice) -> Tensor:
         """[B]: the addition times x_i, of a block of samples; 0 for those outside H."""
         places, own = self._own(rows)
-        found = self.mean.new_zeros(len(x))
+        found = x.new_zeros(len(x))
         if len(places):
-            found[places] = torch.linalg.vecdot(tensor_of(x)[places], own)
-        return rows_of(found, found.dtype)
+            found[places] = torch.linalg.vecdot(x[places], own)
+        return found
 
     def shift(self, rows: slice) -> Tensor:
         """[B, d]: the addition itself."""
@@ -113,12 +110,12 @@ class LeftOut:
 class HeldoutMean:
     """m_i of every sample, for products with it: a vector [d] that all share, and what is added for single samples."""
 
-    vector: Rows
+    vector: Tensor
     apart: Sequence[LeftOut | Given] = ()
 
-    def along(self, x: Rows, rows: slice) -> Rows:
+    def along(self, x: Tensor, rows: slice) -> Tensor:
         """[B]: x_i . m_i of a block of samples."""
-        found = dots(x, self.vector)
+        found = torch.mv(x, self.vector)
         for own in self.apart:
             found = found + own.along(x, rows)
         return found
@@ -135,23 +132,27 @@ def mean_of_others(
     Raises:
         ValueError: an embedding that is not of unit norm.
     """
+    h, d = heldout.shape
     note = Noted(heldout, partial(checks.unit_norms, name, dtype=heldout.dtype, present=present), dtype)
-    mask = None if present is None else rows_of(present, torch.bool)
-
-    def total(rows: slice) -> Rows:
+    total, ones = heldout.new_zeros(d, dtype=dtype), None
+    for rows in blocks(h, [heldout]):
         block = note.read(rows)
-        return (block if mask is None else block[mask[rows]]).sum(0, keepdims=True)
-
-    count = len(heldout) if present is None else int(present.sum())
-    mean = joined(read_blocks([note], total)).sum(0) / count
-    return HeldoutMean(rows_of(mean, dtype), () if index is None else (LeftOut(mean, heldout, index, present, count),))
+        if present is not None:
+            block = block.where(present[rows].unsqueeze(1), 0)
+        if ones is None:
+            ones = block.new_ones(len(block))
+        total = torch.addmv(total, block.T, ones[: len(block)])
+    note.close()
+    count = h if present is None else int(present.sum())
+    mean = total / count
+    return HeldoutMean(mean, () if index is None else (LeftOut(mean, heldout, index, present, count),))
 
 
 def given_mean(mean: Tensor, dtype: torch.dtype) -> HeldoutMean:
     """From a mean that was handed in: [d], or [N, d] where it differs by sample."""
     if mean.ndim == 1:
-        return HeldoutMean(rows_of(mean, dtype))
-    return HeldoutMean(rows_of(mean.new_zeros(mean.shape[1]), dtype), (Given(mean, dtype),))
+        return HeldoutMean(mean.to(dtype))
+    return HeldoutMean(mean.new_zeros(mean.shape[1], dtype=dtype), (Given(mean),))
 
 
 def check_heldout(

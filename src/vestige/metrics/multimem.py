@@ -20,7 +20,7 @@ does not: its second term also holds the products of a modality with itself.
 Shapes: N samples, H held-out samples, V views, d dimensions, M models, n modalities.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import combinations
 from typing import Literal, TypeVar
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .blocks import Block, Side, read_together
+from .blocks import Side, read_together
 from .clipmem import samples_with_mean, samples_with_views
 from .heldout import (
     HeldoutMean,
@@ -39,7 +39,6 @@ from .heldout import (
     given_mean,
     mean_of_others,
 )
-from .kernels import Rows, dots, joined
 
 Name = TypeVar("Name", bound=str)
 Variant = Literal["cmc", "pairwise", "mean_pair"]
@@ -183,15 +182,18 @@ def _consistency(
     n = len(sides)
     # The sum over pairs of x_j . m_k + x_k . m_j is that over j of x_j with the means of all others; cmc takes its own.
     other = {j: sum_of(m[k] for k in m if variant == "cmc" or k != j) for j in m}
-    count = {"cmc": 1, "pairwise": n - 1, "mean_pair": n * (n - 1) / 2}[variant]
-
-    def formula(rows: slice, blocks: Sequence[Block]) -> Rows:
-        mu = [block.mu() for block in blocks]
-        crossed = sum_of(dots(a, b) for a, b in combinations(mu, 2))
+    found = []
+    for rows, blocks in read_together(sides.values()):
+        means = [block.mu() for block in blocks]
+        crossed = torch.linalg.vecdot(means[0], sum_of(means[1:]))
+        for k in range(1, n - 1):
+            crossed = crossed + torch.linalg.vecdot(means[k], sum_of(means[k + 1 :]))
         against = sum_of(other[j].along(block.x, rows) for j, block in zip(other, blocks, strict=True))
-        return (n + 2 * crossed - against) / 2 if variant == "cmc" else (crossed - against) / count
-
-    score = joined([next(iter(m.values())).vector[:0], *read_together(sides.values(), formula)])
+        if variant == "cmc":
+            found.append((n + 2 * crossed - against) / 2)
+        else:
+            found.append((crossed - against) / (n - 1 if variant == "pairwise" else n * (n - 1) / 2))
+    score = torch.cat(found) if found else next(iter(m.values())).vector.new_empty(0)
     for mask in present.values():
         score = score.where(mask, torch.nan)
     return score
@@ -201,16 +203,14 @@ def _pairs(
     sides: Mapping[Name, Side], m: Mapping[Name, HeldoutMean], present: Mapping[Name, Tensor]
 ) -> dict[tuple[Name, Name], Tensor]:
     """A_jk, block by block; NaN for samples that lack one of the two."""
-    pairs = list(combinations(sides, 2))
-
-    def formula(rows: slice, blocks: Sequence[Block]) -> list[Rows]:
+    found = {pair: [next(iter(m.values())).vector.new_empty(0)] for pair in combinations(sides, 2)}
+    for rows, blocks in read_together(sides.values()):
         x = {j: block.x for j, block in zip(sides, blocks, strict=True)}
         mu = {j: block.mu() for j, block in zip(sides, blocks, strict=True)}
-        return [dots(mu[j], mu[k]) - m[k].along(x[j], rows) - m[j].along(x[k], rows) for j, k in pairs]
-
-    nothing = [next(iter(m.values())).vector[:0]] * len(pairs)
-    found = [nothing, *read_together(sides.values(), formula)]
-    scores = {pair: joined(parts) for pair, parts in zip(pairs, zip(*found, strict=True), strict=True)}
+        for j, k in found:
+            own = torch.linalg.vecdot(mu[j], mu[k])
+            found[j, k].append(own - m[k].along(x[j], rows) - m[j].along(x[k], rows))
+    scores = {pair: torch.cat(parts) for pair, parts in found.items()}
     return {pair: score.where(_has(pair, present, score), torch.nan) for pair, score in scores.items()}
 
 
