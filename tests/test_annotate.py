@@ -10,6 +10,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
+from bombs import Bomb
 from local_models import owlvit, yolos
 from vestige import cli
 from vestige.annotate import AnnotateConfig, annotate
@@ -162,7 +163,7 @@ def test_refusals(checkpoint, fixed, make_folder, tmp_path):
     assert "cannot be read as text" in refused(checkpoint, labels=tmp_path / "none.txt")
     (tmp_path / "twice.txt").write_text("a\na\n")
     assert "'a' stands there twice" in refused(checkpoint, labels=tmp_path / "twice.txt")
-    (tmp_path / "evil.pt").write_bytes(pickle.dumps(os.system))
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Bomb()))
     assert "cannot be read" in refused(tmp_path / "evil.pt", architecture=ARCHITECTURE)
     for path in (tmp_path / "pictures").glob("*.png"):
         path.write_bytes(b"")

@@ -3,10 +3,24 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from os import cpu_count
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+HANDFUL = 8
+"""Small pieces of work that a thread is given at once: handing one over takes as long as doing it."""
+
+
+def handfuls(count: int) -> list[slice]:
+    """`count` pieces of work in order, by up to `HANDFUL`: fewer at once where there are processors for more shares.
+
+    Every processor gets four shares or more, if there is work for so many.
+    """
+    step = max(1, min(HANDFUL, count // (4 * (cpu_count() or 1))))
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def ahead(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

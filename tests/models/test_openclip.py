@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from bombs import Bomb
 from vestige.data.views import View
 from vestige.errors import VestigeError
 from vestige.models import Encoder, openclip
@@ -125,11 +126,6 @@ def test_files_that_are_no_checkpoints(saved, small_model, tmp_path):
     assert "holds no tensors" in refused(tmp_path / "none.pt", name)
     (saved[1] / openclip.CONFIG_FILE).write_text("{")
     assert "not an OpenCLIP configuration" in refused(saved[1])
-
-
-class Bomb:
-    def __reduce__(self):
-        return (exec, ("raise SystemExit('code in a checkpoint was run')",))
 
 
 def test_nothing_is_run_from_a_checkpoint(small_model, tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from vestige.models.openclip_inputs import needs_no_repair, picture_transform, skip_repairs
+from vestige.models.openclip_inputs import needs_no_repair, picture_transform, remember_texts, skip_repairs
 
 some = settings(max_examples=100, deadline=None, derandomize=True)
 side = st.integers(1, 90)
@@ -83,7 +83,7 @@ def test_short_texts_are_remembered_and_the_longest_are_not() -> None:
             seen.append(text)
             return super().encode(text)
 
-    tokenizer, whole = skip_repairs(Counting()), "word " * 400
+    tokenizer, whole = remember_texts(Counting()), "word " * 400
     first = tokenizer(["a dog", whole])
     # What is made of remembered tokens, here cut to four, leaves them as they were.
     tokenizer.encode("a dog").clear()

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vestige.ahead import handfuls
+
 CROP_SCALE = (0.9, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
@@ -30,8 +32,6 @@ CROP_TRIES = 10
 # the other way takes at 48 (of a model that sees 32 pixels), as much between 72 and 96, four times as much at 168, more
 # than five times at 336. At 96 they are still taken: they know fractions of pixels.
 DENSE = 96
-# Canvases that a thread resamples before it asks for more.
-AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def resample_large(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
     result = np.empty((*source.shape[:2], size, size), dtype=np.float32)
     corners = _whole(boxes, canvases.shape[3], canvases.shape[2]).tolist()
 
-    def cut(first: int) -> None:
-        for row in range(first, min(first + AT_ONCE, len(corners))):
+    def cut(rows: slice) -> None:
+        for row in range(rows.start, rows.stop):
             left, top, right, bottom = corners[row]
             together = np.empty((1, bottom - top, right - left, 4), dtype=np.uint8)
             for channel, plane in enumerate(source[row]):
@@ -164,7 +164,7 @@ def resample_large(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
             planes = np.ascontiguousarray(square[0, : len(source[row])].numpy())
             np.divide(planes, np.float32(255), out=result[row])
 
-    list(_threads().map(cut, range(0, len(corners), AT_ONCE)))
+    list(_threads().map(cut, handfuls(len(corners))))
     return torch.from_numpy(result)
 
 

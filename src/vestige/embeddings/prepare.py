@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vestige.ahead import ahead
+from vestige.ahead import ahead, handfuls
 from vestige.data import Source
 from vestige.data.decoded import DecodedSource
 from vestige.data.media import UnreadableMedia, decode_picture
@@ -18,9 +18,6 @@ from vestige.data.views import View
 from vestige.embeddings.config import EmbeddingConfig
 from vestige.models import CanvasEncoder, Encoder, TextCutter
 from vestige.samples import Modality, Sample
-
-# Samples that a thread prepares before it is given more.
-AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -109,9 +106,7 @@ def _prepare_batch(
         records = [{"key": key, "reason": None} for key in keys]
         prepared = {name: _drawn(how, preparer, keys) for name, preparer in preparers.items()}
         return Batch(records, range(first, first + len(keys)), keys, prepared)
-    # Several to a thread at once: small pictures take no longer than handing one over.
-    parts = [samples[start : start + AT_ONCE] for start in range(0, len(samples), AT_ONCE)]
-    made = pool.map(lambda part: [_prepare_all(how, preparers, sample) for sample in part], parts)
+    made = pool.map(lambda rows: [_prepare_all(how, preparers, one) for one in samples[rows]], handfuls(len(samples)))
     found = list(chain.from_iterable(made))
     reasons = [own if isinstance(own, str) else None for own in found]
     good = [place for place, reason in enumerate(reasons) if reason is None]

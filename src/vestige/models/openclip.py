@@ -23,7 +23,7 @@ from vestige.errors import VestigeError
 from vestige.files import digest, read_json, replacing, write_json
 from vestige.models.architectures import Architecture, architecture
 from vestige.models.backbone import before_projection
-from vestige.models.openclip_inputs import needs_no_repair, picture_transform, skip_repairs
+from vestige.models.openclip_inputs import needs_no_repair, picture_transform, remember_texts, skip_repairs
 from vestige.models.openclip_names import WEIGHTS_FILES, hub_folder, located
 from vestige.models.units import watched_units
 from vestige.models.weights import as_built, fill, first_line, read_weights, weights_digest
@@ -152,9 +152,8 @@ def tokenizer(description: Architecture, folder: Path | None = None) -> Tokenize
     text = description["text_cfg"]
     name = text.get("hf_tokenizer_name")
     if not name:
-        return skip_repairs(
-            open_clip.SimpleTokenizer(context_length=text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
-        )
+        length, settings = text.get("context_length", 77), text.get("tokenizer_kwargs", {})
+        return remember_texts(skip_repairs(open_clip.SimpleTokenizer(context_length=length, **settings)))
     if folder is not None and any((folder / file).is_file() for file in TOKENIZER_FILES):
         name = str(folder)
     try:

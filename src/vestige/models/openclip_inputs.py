@@ -54,10 +54,7 @@ def picture_transform(config: PreprocessCfg) -> Callable[[Image.Image], Tensor]:
 
 
 def skip_repairs(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokenizer:
-    """The tokenizer, in place, such that it looks for no broken encodings and entities where there are none.
-
-    What it made of the last texts it remembers.
-    """
+    """The tokenizer, in place, such that it does not look for broken encodings and entities where there are none."""
     clean = tokenizer.clean_fn
 
     def quick(x: str) -> str:
@@ -65,7 +62,14 @@ def skip_repairs(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokeni
 
     if clean is open_clip.tokenizer.get_clean_fn("lower"):
         tokenizer.clean_fn = quick
-    # A text is prepared, and its tokens are counted beside those that are cut: it is taken apart once for both.
+    return tokenizer
+
+
+def remember_texts(tokenizer: open_clip.SimpleTokenizer) -> open_clip.SimpleTokenizer:
+    """The tokenizer, in place, such that it remembers what it made of the last short texts.
+
+    A text is prepared, and its tokens are counted beside those that are cut: it is taken apart once for both.
+    """
     encode = tokenizer.encode
     remembered = lru_cache(REMEMBERED)(encode)
     tokenizer.encode = lambda text: list(remembered(text)) if len(text) <= SHORT else encode(text)
