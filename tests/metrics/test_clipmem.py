@@ -10,6 +10,7 @@ from metrics.cases import same, unit
 from oracles import clipmem as oracle
 from vestige.metrics import blocks, clip_alignment, clip_alignment_from_means, heldout_mean
 
+pytestmark = pytest.mark.usefixtures("way")
 some = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)
 

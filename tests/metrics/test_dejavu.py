@@ -22,6 +22,7 @@ from vestige.metrics import (
 )
 from vestige.metrics.bits import bit_count
 
+pytestmark = pytest.mark.usefixtures("way")
 some = settings(max_examples=80, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)
 Sets = list[set[int]]

@@ -22,6 +22,7 @@ from vestige.metrics import (
     rank_modalities,
 )
 
+pytestmark = pytest.mark.usefixtures("way")
 NAMES = ("image", "text", "audio", "video")
 some = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)

@@ -1,6 +1,7 @@
 """The package as a whole: what it depends on, what it exports, how long its files are."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ FILES = sorted(Path(metrics.__file__).parent.glob("*.py"))
 
 
 def test_torch_is_the_only_dependency() -> None:
-    """NumPy in one file, and nothing of the rest of the program."""
+    """NumPy where bits and compiled loops are, Numba (optional) with these, and nothing of the rest of the program."""
+    more = {"bits.py": {"numpy"}, "fused.py": {"numpy", "numba"}, "rows.py": {"numpy", "numba"}}
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -22,8 +24,14 @@ def test_torch_is_the_only_dependency() -> None:
                 continue
             for name in names:
                 top = name.partition(".")[0]
-                known = top in ("torch", "numpy") if file.name == "bits.py" else top == "torch"
+                known = top == "torch" or top in more.get(file.name, ())
                 assert known or top in sys.stdlib_module_names, (file.name, name)
+
+
+def test_numba_is_not_loaded_with_the_package() -> None:
+    """It takes a moment, and may be missing."""
+    code = "import sys, vestige.metrics; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_files_are_short_and_open_with_their_subject() -> None:

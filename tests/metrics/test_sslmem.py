@@ -9,6 +9,7 @@ from metrics.cases import same, unit
 from oracles import sslmem as oracle
 from vestige.metrics import ssl_alignment
 
+pytestmark = pytest.mark.usefixtures("way")
 some = settings(max_examples=60, deadline=None, derandomize=True)
 
 

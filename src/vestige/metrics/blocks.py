@@ -1,4 +1,4 @@
-"""Inputs read once: a block of rows at a time, its norms noted and its products taken while it lies in the cache.
+"""Inputs read by blocks of rows: norms noted and products taken while a block lies in the cache.
 
 At the sizes that matter the formulas are bound by memory, not by arithmetic. Read in blocks, every embedding comes from
 memory once, for the checks and for all products with it; nothing of the size of the inputs is built, conversions of
@@ -34,15 +34,23 @@ class Noted:
     """
 
     def __init__(self, tensor: Tensor, judge: Callable[[Tensor], None], dtype: torch.dtype) -> None:
-        self.tensor = tensor
-        self._judge, self._dtype = judge, dtype
+        self.tensor, self.dtype = tensor, dtype
+        self._judge = judge
         self._norms: list[Tensor] = []
 
     def read(self, rows: slice) -> Tensor:
         """[B, ..., d], the rows of one block."""
-        block = self.tensor[rows].to(self._dtype)
-        self._norms.append(torch.linalg.vector_norm(block, dim=-1))
+        block = self.again(rows)
+        self.note(torch.linalg.vector_norm(block, dim=-1))
         return block
+
+    def again(self, rows: slice) -> Tensor:
+        """The same of rows of which the norms are noted."""
+        return self.tensor[rows].to(self.dtype)
+
+    def note(self, norms: Tensor) -> None:
+        """The norms [B, ...] of the next rows."""
+        self._norms.append(norms)
 
     def close(self) -> None:
         """Judge what was read.
@@ -77,6 +85,11 @@ class Side:
             return Block(x, self.views.read(rows))
         return Block(x, x if self.mean is None else self.mean.read(rows))
 
+    def again(self, rows: slice) -> "Block":
+        """The same of rows of which the norms are noted."""
+        drawn = self.views or self.mean or self.own
+        return Block(self.own.again(rows), drawn.again(rows))
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -104,17 +117,3 @@ class Block:
         if both and self.drawn.shape[1] * other.drawn.shape[1] <= FEW_CROSSINGS:
             return torch.bmm(self.drawn, other.drawn.transpose(1, 2)).mean((1, 2))
         return torch.linalg.vecdot(self.mu(), other.mu())
-
-
-def read_together(sides: Iterable[Side]) -> Iterator[tuple[slice, list[Block]]]:
-    """(rows, the part of every side) of each block; after the last one the norms are judged.
-
-    Raises:
-        ValueError: embeddings that are not of unit norm, or what else the sides are to be.
-    """
-    sides = list(sides)
-    parts = [part for side in sides for part in side.parts()]
-    for rows in blocks(len(parts[0].tensor), (part.tensor for part in parts)):
-        yield rows, [side.read(rows) for side in sides]
-    for part in parts:
-        part.close()

@@ -140,7 +140,7 @@ def unit(
 def unit_norms(name: str, norm: Tensor, dtype: torch.dtype, present: Tensor | None = None) -> None:
     """`norm` [N, ...] is 1, as far as embeddings of type `dtype` can tell."""
     # NaN fails the comparisons too: one pass over the embeddings serves both checks.
-    tolerance = NORM_TOLERANCE[dtype]
+    norm, tolerance = norm.detach(), NORM_TOLERANCE[dtype]
     if norm.numel():
         low, high = map(float, norm.aminmax())
         if 1 - tolerance <= low and high <= 1 + tolerance:
@@ -159,6 +159,7 @@ def mean_norms(
     name: str, norm: Tensor, dtype: torch.dtype, *, present: Tensor | None = None, nan: bool = False
 ) -> None:
     """`norm` [N] may be that of means of unit embeddings: not above 1; with `nan`, NaN stands for a missing mean."""
+    norm = norm.detach()
     wrong = ~(norm <= 1 + NORM_TOLERANCE[dtype])
     if nan:
         wrong &= ~norm.isnan()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .blocks import Noted, Side, read_together
+from .blocks import Noted, Side
 from .heldout import (
     HeldoutMean,
     check_heldout_mean,
@@ -32,6 +32,7 @@ from .heldout import (
     given_mean,
     mean_of_others,
 )
+from .products import products
 
 
 def clip_alignment(
@@ -157,10 +158,7 @@ def samples_with_mean(
 def _alignment(
     image: Side, text: Side, m_image: HeldoutMean, m_text: HeldoutMean, augment_heldout_terms: bool
 ) -> Tensor:
-    """mu_I . mu_T - x_I . m_T - x_T . m_I, block by block."""
-    found = []
-    for rows, (i, t) in read_together([image, text]):
-        x_image, x_text = (i.mu(), t.mu()) if augment_heldout_terms else (i.x, t.x)
-        own = torch.linalg.vecdot(x_image, x_text) if augment_heldout_terms else i.crossed(t)
-        found.append(own - m_text.along(x_image, rows) - m_image.along(x_text, rows))
-    return torch.cat(found) if found else m_image.vector.new_empty(0)
+    """mu_I . mu_T - x_I . m_T - x_T . m_I."""
+    found = products([image, text], [[m_text], [m_image]], of_mean=augment_heldout_terms)
+    (image_along,), (text_along,) = found.along
+    return found.crossed[0] - image_along - text_along

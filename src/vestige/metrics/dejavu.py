@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import checks
+from . import checks, fused
 from .bits import bit_count, or_of_rows
 from .labelsets import LabelSets
 
@@ -103,6 +103,8 @@ def _bits_are_faster(public: LabelSets) -> bool:
 def _union(neighbours: Tensor, ground_truth: LabelSets, public: LabelSets) -> tuple[Tensor, Tensor]:
     """|N & gt| and |N| with N all labels of the neighbours; both [N]."""
     n, table = len(neighbours), public.bits(0, len(public))
+    if fused.applies([neighbours, table, ground_truth.offsets, ground_truth.labels], torch.long):
+        return fused.unions(table, neighbours, ground_truth)
     step = max(1, CELLS // public.words())
 
     def block(start: int) -> tuple[Tensor, Tensor]:

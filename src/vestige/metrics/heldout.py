@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from . import checks
+from . import checks, fused
 from .blocks import Noted, blocks
 
 
@@ -113,13 +113,6 @@ class HeldoutMean:
     vector: Tensor
     apart: Sequence[LeftOut | Given] = ()
 
-    def along(self, x: Tensor, rows: slice) -> Tensor:
-        """[B]: x_i . m_i of a block of samples."""
-        found = torch.mv(x, self.vector)
-        for own in self.apart:
-            found = found + own.along(x, rows)
-        return found
-
     def __add__(self, other: "HeldoutMean") -> "HeldoutMean":
         return HeldoutMean(self.vector + other.vector, (*self.apart, *other.apart))
 
@@ -132,20 +125,27 @@ def mean_of_others(
     Raises:
         ValueError: an embedding that is not of unit norm.
     """
-    h, d = heldout.shape
-    note = Noted(heldout, partial(checks.unit_norms, name, dtype=heldout.dtype, present=present), dtype)
-    total, ones = heldout.new_zeros(d, dtype=dtype), None
-    for rows in blocks(h, [heldout]):
-        block = note.read(rows)
+    noted = Noted(heldout, partial(checks.unit_norms, name, dtype=heldout.dtype, present=present), dtype)
+    total = (fused.sum_of_rows if fused.applies([heldout], dtype) else _sum_by_blocks)(noted, present)
+    noted.close()
+    count = len(heldout) if present is None else int(present.sum())
+    mean = total / count
+    return HeldoutMean(mean, () if index is None else (LeftOut(mean, heldout, index, present, count),))
+
+
+def _sum_by_blocks(noted: Noted, present: Tensor | None) -> Tensor:
+    """[d], the sum of the rows that are `present`."""
+    h, d = noted.tensor.shape
+    total = noted.tensor.new_zeros(d, dtype=noted.dtype)
+    ones: Tensor | None = None
+    for rows in blocks(h, [noted.tensor]):
+        block = noted.read(rows)
         if present is not None:
             block = block.where(present[rows].unsqueeze(1), 0)
         if ones is None:
             ones = block.new_ones(len(block))
         total = torch.addmv(total, block.T, ones[: len(block)])
-    note.close()
-    count = h if present is None else int(present.sum())
-    mean = total / count
-    return HeldoutMean(mean, () if index is None else (LeftOut(mean, heldout, index, present, count),))
+    return total
 
 
 def given_mean(mean: Tensor, dtype: torch.dtype) -> HeldoutMean:

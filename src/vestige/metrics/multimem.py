@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .blocks import Side, read_together
+from .blocks import Side
 from .clipmem import samples_with_mean, samples_with_views
 from .heldout import (
     HeldoutMean,
@@ -39,6 +39,7 @@ from .heldout import (
     given_mean,
     mean_of_others,
 )
+from .products import products
 
 Name = TypeVar("Name", bound=str)
 Variant = Literal["cmc", "pairwise", "mean_pair"]
@@ -182,18 +183,12 @@ def _consistency(
     n = len(sides)
     # The sum over pairs of x_j . m_k + x_k . m_j is that over j of x_j with the means of all others; cmc takes its own.
     other = {j: sum_of(m[k] for k in m if variant == "cmc" or k != j) for j in m}
-    found = []
-    for rows, blocks in read_together(sides.values()):
-        means = [block.mu() for block in blocks]
-        crossed = torch.linalg.vecdot(means[0], sum_of(means[1:]))
-        for k in range(1, n - 1):
-            crossed = crossed + torch.linalg.vecdot(means[k], sum_of(means[k + 1 :]))
-        against = sum_of(other[j].along(block.x, rows) for j, block in zip(other, blocks, strict=True))
-        if variant == "cmc":
-            found.append((n + 2 * crossed - against) / 2)
-        else:
-            found.append((crossed - against) / (n - 1 if variant == "pairwise" else n * (n - 1) / 2))
-    score = torch.cat(found) if found else next(iter(m.values())).vector.new_empty(0)
+    found = products(list(sides.values()), [[other[j]] for j in sides])
+    (crossed,), against = found.crossed, sum_of(along for (along,) in found.along)
+    if variant == "cmc":
+        score = (n + 2 * crossed - against) / 2
+    else:
+        score = (crossed - against) / (n - 1 if variant == "pairwise" else n * (n - 1) / 2)
     for mask in present.values():
         score = score.where(mask, torch.nan)
     return score
@@ -202,15 +197,19 @@ def _consistency(
 def _pairs(
     sides: Mapping[Name, Side], m: Mapping[Name, HeldoutMean], present: Mapping[Name, Tensor]
 ) -> dict[tuple[Name, Name], Tensor]:
-    """A_jk, block by block; NaN for samples that lack one of the two."""
-    found = {pair: [next(iter(m.values())).vector.new_empty(0)] for pair in combinations(sides, 2)}
-    for rows, blocks in read_together(sides.values()):
-        x = {j: block.x for j, block in zip(sides, blocks, strict=True)}
-        mu = {j: block.mu() for j, block in zip(sides, blocks, strict=True)}
-        for j, k in found:
-            own = torch.linalg.vecdot(mu[j], mu[k])
-            found[j, k].append(own - m[k].along(x[j], rows) - m[j].along(x[k], rows))
-    scores = {pair: torch.cat(parts) for pair, parts in found.items()}
+    """A_jk of each pair; NaN for samples that lack one of the two."""
+    names = list(sides)
+    others = {j: [k for k in names if k != j] for j in names}
+    found = products(list(sides.values()), [[m[k] for k in others[j]] for j in names], each_pair=True)
+    along = {
+        (j, k): product
+        for j, products_of_j in zip(names, found.along, strict=True)
+        for k, product in zip(others[j], products_of_j, strict=True)
+    }
+    scores = {
+        (j, k): crossed - along[j, k] - along[k, j]
+        for (j, k), crossed in zip(combinations(names, 2), found.crossed, strict=True)
+    }
     return {pair: score.where(_has(pair, present, score), torch.nan) for pair, score in scores.items()}
 
 

@@ -12,12 +12,14 @@ pool of captions. Distances are taken from differences, not from cosines: near v
 Shapes: N samples, V views, d dimensions.
 """
 
+from functools import partial
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from . import checks
+from . import checks, fused
+from .blocks import Noted, blocks
 
 
 def ssl_alignment(views: Tensor, *, anchor: Tensor | None = None) -> Tensor:
@@ -33,18 +35,29 @@ def ssl_alignment(views: Tensor, *, anchor: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: wrong shape, dtype or device, too few views, or an embedding that is not of unit norm.
     """
-    checks.unit("views", views, "[N, V, d]", (None, None, None))
+    checks.embeddings("views", views, "[N, V, d]", (None, None, None), None)
     n, v, d = views.shape
-    dtype = checks.working_dtype(views, anchor)
+    checks.count("views: number of views", v, least=2 if anchor is None else 1)
     if anchor is not None:
-        checks.count("views: number of views", v)
         checks.unit("anchor", anchor, "[N, d]", (n, d), like=views)
-        own = anchor.to(dtype)
-        distances = [torch.linalg.vector_norm(views[:, k].to(dtype) - own, dim=1) for k in range(v)]
-    else:
-        checks.count("views: number of views", v, least=2)
-        distances = [
-            torch.linalg.vector_norm(views[:, j].to(dtype) - views[:, k].to(dtype), dim=1)
-            for j, k in combinations(range(v), 2)
-        ]
-    return -torch.stack(distances).mean(0)
+    dtype = checks.working_dtype(views, anchor)
+    noted = Noted(views, partial(checks.unit_norms, "views", dtype=views.dtype), dtype)
+    own = [] if anchor is None else [anchor]
+    mean = (fused.distances if fused.applies([views, *own], dtype) else _by_blocks)(noted, anchor)
+    noted.close()
+    return -mean
+
+
+def _by_blocks(views: Noted, anchor: Tensor | None) -> Tensor:
+    """[N], the mean distance between two views, or of each to the anchor."""
+    n, v, _ = views.tensor.shape
+    found = [views.tensor.new_empty(0, dtype=views.dtype)]
+    for rows in blocks(n, [views.tensor]):
+        block = views.read(rows)
+        if anchor is None:
+            apart = [block[:, j] - block[:, k] for j, k in combinations(range(v), 2)]
+        else:
+            own = anchor[rows].to(views.dtype)
+            apart = [block[:, k] - own for k in range(v)]
+        found.append(torch.stack([torch.linalg.vector_norm(one, dim=1) for one in apart]).mean(0))
+    return torch.cat(found)

@@ -1,0 +1,124 @@
+"""When compiled loops are used, and that they give the same bits on any number of threads."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from metrics.cases import same, unit
+from vestige.metrics import (
+    LabelSets,
+    clip_alignment,
+    cross_modal_consistency,
+    fused,
+    object_recovery,
+    ssl_alignment,
+)
+
+pytest.importorskip("numba")
+MANY = 700  # more than two parts of the rows
+
+
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small inputs are worth it too; the number of threads is put back."""
+    monkeypatch.setattr(fused, "LEAST_BYTES", 0)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the loops that ran."""
+    found: list[str] = []
+    run = fused.in_threads
+
+    def noted(loop, *arguments) -> None:
+        found.append(loop.__name__)
+        run(loop, *arguments)
+
+    monkeypatch.setattr(fused, "in_threads", noted)
+    return found
+
+
+def compute() -> list[Tensor]:
+    """Every metric that has a loop."""
+    x = {j: unit(k, MANY, 16).float() for k, j in enumerate("abc")}
+    z = {j: unit(k + 9, MANY, 16).float() for k, j in enumerate("abc")}
+    views = {"a": unit(20, MANY, 3, 16).float()}
+    labels = torch.arange(2000) % 70
+    sets = LabelSets(torch.arange(0, 2001, 20), labels, 70)
+    wanted = LabelSets(torch.arange(MANY + 1), torch.arange(MANY) % 70, 70)
+    near = torch.randint(100, (MANY, 5), generator=torch.Generator().manual_seed(1))
+    recovered = object_recovery(near, wanted, sets)
+    return [
+        clip_alignment(x["a"], x["b"], z["a"], z["b"], image_views=views["a"]),
+        cross_modal_consistency(x, z, views=views),
+        ssl_alignment(views["a"]),
+        ssl_alignment(views["a"], anchor=x["a"]),
+        recovered.correct,
+        recovered.predicted,
+    ]
+
+
+def test_threads_do_not_change_the_bits(calls: list[str]) -> None:
+    """Sums lie within a row or within a part."""
+    torch.set_num_threads(1)
+    alone = compute()
+    assert set(calls) == {"sum_rows", "products", "pair_distances", "unions"}
+    torch.set_num_threads(2)
+    for one, two in zip(alone, compute(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_same_as_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several parts of the rows."""
+    compiled = compute()
+    monkeypatch.setattr(fused, "installed", lambda: False)
+    for one, two in zip(compiled, compute(), strict=True):
+        same(one, two.double().tolist(), tolerance=3e-6)  # each within 1e-6 of double precision
+
+
+def test_what_the_loops_cannot_take_is_left_to_torch(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision, other strides, gradients, a forked process, too little to be worth it."""
+    image, text, heldout = unit(1, 4, 8).float(), unit(2, 4, 8).float(), unit(3, 5, 8).float()
+    expected = clip_alignment(image, text, heldout, heldout)
+    assert calls == ["sum_rows", "sum_rows", "products"]
+    calls.clear()
+    halves = [t.half() for t in (image, text, heldout, heldout)]
+    assert (clip_alignment(*halves) - expected).abs().max() < 1e-2
+    turned = [t.T.contiguous().T for t in (image, text, heldout, heldout)]
+    same(clip_alignment(*turned), expected.tolist())
+    assert calls == []
+    image.requires_grad_()
+    clip_alignment(image, text, heldout, heldout).sum().backward()
+    assert image.grad is not None
+    same(image.grad[0], (text.double()[0] - heldout.double().mean(0)).tolist())
+    assert calls == ["sum_rows", "sum_rows"]
+    image = image.detach()
+    calls.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "_OPENED_BY", -1)
+        same(clip_alignment(image, text, heldout, heldout), expected.tolist())
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "LEAST_BYTES", 1 << 20)
+        same(clip_alignment(image, text, heldout, heldout), expected.tolist())
+    assert calls == []
+
+
+def test_numba_that_cannot_be_loaded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one too old for the NumPy that is there; torch computes."""
+    fused.installed.cache_clear()
+    monkeypatch.delitem(sys.modules, "vestige.metrics.rows", raising=False)
+    monkeypatch.delattr("vestige.metrics.rows", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(fused, "find_spec", lambda name: object())
+    try:
+        with pytest.warns(RuntimeWarning, match="Numba is installed but cannot be loaded"):
+            assert not fused.installed()
+        same(ssl_alignment(unit(1, 2, 3, 4)), ssl_alignment(unit(1, 2, 3, 4)).tolist())
+    finally:
+        fused.installed.cache_clear()
