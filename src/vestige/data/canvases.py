@@ -137,8 +137,8 @@ def canvas_bytes(kind: CanvasKind) -> int:
 class Canvases(Protocol):
     """The canvases of N samples."""
 
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """Those of the samples at these positions, [B, ...]."""
+    def take(self, positions: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+        """Those of the samples at these positions, one by one: what is kept is not copied."""
         ...
 
 
@@ -151,10 +151,11 @@ class KeptCanvases:
     """
 
     def __init__(self, canvases: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        self._canvases, self._rows = canvases, rows
+        # As a plain array: rows of a `memmap` take longer to make than some canvases to read.
+        self._canvases, self._rows = np.asarray(canvases), rows
 
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        return self._canvases[self._rows[positions]]
+    def take(self, positions: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+        return [self._canvases[row] for row in self._rows[positions]]
 
 
 class FreshCanvases:
@@ -170,9 +171,9 @@ class FreshCanvases:
         self._source, self._keys, self._modality, self._kind = source, keys, modality, kind
         self._pool = ThreadPoolExecutor(cpu_count())
 
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+    def take(self, positions: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
         samples = self._source.samples([self._keys[position] for position in map(int, positions)])
-        return np.stack(list(few_ahead(self._pool, self._made, samples, most=HELD * (cpu_count() or 1))))
+        return list(few_ahead(self._pool, self._made, samples, most=HELD * (cpu_count() or 1)))
 
     def _made(self, sample: Sample) -> NDArray[Any]:
         try:
@@ -195,5 +196,5 @@ class Redirected:
     def __init__(self, canvases: Canvases, origin: NDArray[np.int64]) -> None:
         self._canvases, self._origin = canvases, origin
 
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+    def take(self, positions: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
         return self._canvases.take(self._origin[positions])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +158,7 @@ class Examples:
         """
         rows = self.rows(positions)
         own = positions[self.present[Modality.IMAGE][positions]]
-        canvases = torch.from_numpy(self._canvases[Modality.IMAGE].take(own))
+        canvases = self._canvases[Modality.IMAGE].take(own)
         sizes, hashes, present = self._sizes[Modality.IMAGE][own], self.hashes[own], rows.present[Modality.IMAGE]
         colours = self._augmentation.jitter() or jitter
         drawn = []
@@ -187,9 +188,7 @@ class Examples:
     ) -> Tensor:
         """One medium of those among these samples that have it; `crops` is the share of the area a view keeps."""
         own = positions[self.present[modality][positions]]
-        if not len(own):
-            return torch.zeros(0, *_shape(self.inputs[modality]))
-        canvases = torch.from_numpy(self._canvases[modality].take(own))
+        canvases = self._canvases[modality].take(own)
         return cut_views(self.inputs[modality], canvases, self._sizes[modality][own], self.hashes[own], view, crops)
 
 
@@ -203,7 +202,7 @@ def _recoloured(tensor: Tensor, jitter: ColourJitter, view: View, hashes: NDArra
 
 def cut_views(
     read: Input,
-    canvases: Tensor,
+    canvases: Sequence[NDArray[Any]],
     sizes: NDArray[np.int64],
     hashes: NDArray[np.uint64],
     view: View | None,
@@ -213,7 +212,7 @@ def cut_views(
 
     Args:
         read: the model's input.
-        canvases: of the media, [n, ...].
+        canvases: of the n media, all of one shape.
         sizes: of the originals, [n, 2].
         hashes: of the samples' keys, [n].
         view: None for what is not augmented.
@@ -222,19 +221,21 @@ def cut_views(
     Returns:
         As `Drawn.tensors`.
     """
+    if not len(canvases):
+        return torch.zeros(0, *_shape(read))
     match read:
         case PictureInput(size):
-            return resample(canvases, _boxes(view, hashes, sizes, canvases.shape[-1], crops), size)
+            return resample(canvases, _boxes(view, hashes, sizes, canvases[0].shape[-1], crops), size)
         case SoundInput(frames=frames):
             lengths = sizes[:, 0]
             starts, gains = sound_windows(view, hashes, lengths, frames)
-            return cut_sounds(canvases, lengths, starts, gains, frames)
+            return cut_sounds(torch.from_numpy(np.stack(canvases)), lengths, starts, gains, frames)
         case FilmInput(frames, size):
-            choice = torch.from_numpy(frame_choice(view, hashes, canvases.shape[1], frames))
-            chosen = canvases[torch.arange(len(canvases))[:, None], choice]
+            choice = frame_choice(view, hashes, len(canvases[0]), frames)
+            chosen = [film[frame] for film, own in zip(canvases, choice, strict=True) for frame in own]
             # One box for all frames of a film: a camera does not jump.
-            boxes = _boxes(view, hashes, sizes, canvases.shape[-1], crops).repeat_interleave(frames, dim=0)
-            return resample(chosen.flatten(0, 1), boxes, size).unflatten(0, (len(canvases), frames))
+            boxes = _boxes(view, hashes, sizes, canvases[0].shape[-1], crops).repeat_interleave(frames, dim=0)
+            return resample(chosen, boxes, size).unflatten(0, (len(canvases), frames))
 
 
 def _boxes(

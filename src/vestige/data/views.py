@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vestige.ahead import handfuls
+from vestige.data.pixels import packing
 
 CROP_SCALE = (0.9, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -116,9 +117,11 @@ def central_squares(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.concatenate([corner, corner + short], axis=1)
 
 
-def resample(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Cut boxes out of canvases and resize them to squares; see `resample_small` and `resample_large`."""
-    return (resample_large if canvases.shape[-1] > DENSE else resample_small)(canvases, boxes, size)
+def resample(canvases: Sequence[NDArray[np.uint8]], boxes: Tensor, size: int) -> Tensor:
+    """Cut boxes out of canvases [3, R, R] and resize them to squares; see `resample_small` and `resample_large`."""
+    if canvases[0].shape[-1] > DENSE:
+        return resample_large(canvases, boxes, size)
+    return resample_small(torch.from_numpy(np.stack(canvases)), boxes, size)
 
 
 def resample_small(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
@@ -140,29 +143,30 @@ def resample_small(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
     return square.div_(255).clamp_(0, 1)
 
 
-def resample_large(canvases: Tensor, boxes: Tensor, size: int) -> Tensor:
+def resample_large(canvases: Sequence[NDArray[np.uint8]], boxes: Tensor, size: int) -> Tensor:
     """`resample` for large canvases: of boxes rounded to whole pixels, to within the rounding of 8-bit values.
+
+    Of each canvas [3, R, R] the box alone is read, by the thread that resizes it.
 
     Products of dense matrices cost R^3 a picture, the bands of the filter R^2. `interpolate` has vector instructions
     for 8-bit pictures whose four channels lie together, so three planes become such a picture and its result planes
     again, in as many threads as there are processors.
     """
-    source = canvases.numpy()
+    pack, unpack = packing()
+    height, width = canvases[0].shape[1:]
     # NumPy asks for large pages, torch does not: new memory of this size is mostly the time that its pages take.
-    result = np.empty((*source.shape[:2], size, size), dtype=np.float32)
-    corners = _whole(boxes, canvases.shape[3], canvases.shape[2]).tolist()
+    result = np.empty((len(canvases), 3, size, size), dtype=np.float32)
+    corners = _whole(boxes, width, height).tolist()
 
     def cut(rows: slice) -> None:
         for row in range(rows.start, rows.stop):
             left, top, right, bottom = corners[row]
-            together = np.empty((1, bottom - top, right - left, 4), dtype=np.uint8)
-            for channel, plane in enumerate(source[row]):
-                together[0, ..., channel] = plane[top:bottom, left:right]
-            square = functional.interpolate(
-                torch.from_numpy(together).permute(0, 3, 1, 2), (size, size), mode="bicubic", antialias=True
-            )
-            planes = np.ascontiguousarray(square[0, : len(source[row])].numpy())
-            np.divide(planes, np.float32(255), out=result[row])
+            fours = np.empty((bottom - top, right - left), dtype=np.uint32)
+            pack(canvases[row][:, top:bottom, left:right], fours)
+            # A batch of one before the channels come first: else torch does not see that they lie together.
+            picture = torch.from_numpy(fours.view(np.uint8).reshape(1, *fours.shape, 4)).permute(0, 3, 1, 2)
+            square = functional.interpolate(picture, (size, size), mode="bicubic", antialias=True)
+            unpack(square.permute(0, 2, 3, 1)[0].numpy().view(np.uint32)[..., 0], result[row])
 
     list(_threads().map(cut, handfuls(len(corners))))
     return torch.from_numpy(result)

@@ -81,8 +81,8 @@ class TowersEncoder:
         for modality, read in self.inputs.items():
             if modality in sample.media:
                 canvas, size = self._once(modality, sample.media[modality], canvas_of(read).make)
-                canvases, sizes = torch.from_numpy(canvas)[None], np.array([size], dtype=np.int64)
-                prepared[modality] = cut_views(read, canvases, sizes, key_hashes([sample.key]), view)[0]
+                sizes = np.array([size], dtype=np.int64)
+                prepared[modality] = cut_views(read, [canvas], sizes, key_hashes([sample.key]), view)[0]
         if self._tokenize is not None and sample.captions:
             prepared[Modality.TEXT] = self._tokenize([sample.captions[0]])[0]
         return prepared
