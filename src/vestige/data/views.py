@@ -197,6 +197,9 @@ def filter_weights(low: Tensor, high: Tensor, length: int, size: int) -> Tensor:
     Returns:
         float32 [B, size, length]; every row sums to 1.
     """
+    if len(low) > 1 and bool((low == low[0]).all() & (high == high[0]).all()):
+        # Pictures of one shape without a random crop: half of the time that views of small models take.
+        return filter_weights(low[:1], high[:1], length, size).expand(len(low), -1, -1)
     low, high = low.to(torch.float32)[:, None], high.to(torch.float32)[:, None]
     scale = (high - low) / size
     stretch = scale.clamp(min=1.0)
