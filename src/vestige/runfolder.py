@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ BEFORE_TRAINING = (
     *("config.yaml", ENVIRONMENT, "samples", "skipped.csv"),
     *("copies.parquet", "membership.parquet", "planted.parquet"),
 )
-PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "pyarrow", "safetensors")
+# What the bits of a run may depend on; Numba, which sums in another order, may be missing.
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "numba", "pillow", "pyarrow", "safetensors")
 
 
 @contextmanager
@@ -71,10 +72,18 @@ def environment() -> dict[str, Any]:
     return {
         "vestige": metadata.version("vestige"),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": _versions(),
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
