@@ -296,11 +296,11 @@ def main() -> None:
     options = parse()
     console = Console()
     if options.by_torch:
-        fused.installed = lambda: False
+        fused.usable = lambda: False
     title = (
         f"{options.samples:,} samples, {options.heldout:,} held out, d = {options.width}, float32, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"{'compiled loops' if fused.installed() else 'no compiled loops'}"
+        f"{'compiled loops' if fused.usable() else 'no compiled loops'}"
     )
     table = Table("what", title=title)
     for column in ("literal (ms)", "ours (ms)", "ratio", "inputs read once (ms)", "bound", "difference"):

@@ -22,7 +22,7 @@ BEFORE_TRAINING = (
     *("copies.parquet", "membership.parquet", "planted.parquet"),
 )
 # What the bits of a run may depend on; Numba, which sums in another order, may be missing.
-PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "numba", "pillow", "pyarrow", "safetensors")
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "numba", "llvmlite", "pillow", "pyarrow", "safetensors")
 
 
 @contextmanager

@@ -160,3 +160,13 @@ def test_a_large_canvas_gives_the_same_view_in_any_batch():
     assert torch.equal(resample_large(canvases[order].numpy(), boxes[order], 80), together[order])
     for row in range(19):
         assert torch.equal(resample_large(canvases[row : row + 1].numpy(), boxes[row : row + 1], 80)[0], together[row])
+
+
+def test_a_small_canvas_gives_the_same_view_in_any_batch():
+    random = torch.Generator().manual_seed(0)
+    canvases = torch.randint(0, 256, (4, 3, 48, 48), dtype=torch.uint8, generator=random)
+    whole = torch.tensor([[0.0, 0, 48, 48]]).repeat(4, 1)
+    for boxes in (whole, whole - torch.tensor([0, 0, 1, 1]) * torch.arange(4)[:, None]):
+        together = resample_small(canvases, boxes, 32)
+        for row in range(4):
+            assert torch.equal(resample_small(canvases[row : row + 1], boxes[row : row + 1], 32)[0], together[row])

@@ -1,6 +1,5 @@
 """When compiled loops are used, and that they give the same bits on any number of threads."""
 
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -37,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = fused.in_threads
 
     def noted(loop, *arguments) -> None:
-        found.append(loop.__name__)
+        found.append(loop.name)
         run(loop, *arguments)
 
     monkeypatch.setattr(fused, "in_threads", noted)
@@ -77,7 +76,7 @@ def test_threads_do_not_change_the_bits(calls: list[str]) -> None:
 def test_same_as_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over several parts of the rows."""
     compiled = compute()
-    monkeypatch.setattr(fused, "installed", lambda: False)
+    monkeypatch.setattr(fused, "usable", lambda: False)
     for one, two in zip(compiled, compute(), strict=True):
         same(one, two.double().tolist(), tolerance=3e-6)  # each within 1e-6 of double precision
 
@@ -109,16 +108,22 @@ def test_what_the_loops_cannot_take_is_left_to_torch(calls: list[str], monkeypat
     assert calls == []
 
 
-def test_numba_that_cannot_be_loaded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as one too old for the NumPy that is there; torch computes."""
-    fused.installed.cache_clear()
-    monkeypatch.delitem(sys.modules, "vestige.metrics.rows", raising=False)
-    monkeypatch.delattr("vestige.metrics.rows", raising=False)
-    monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr(fused, "find_spec", lambda name: object())
-    try:
-        with pytest.warns(RuntimeWarning, match="Numba is installed but cannot be loaded"):
-            assert not fused.installed()
-        same(ssl_alignment(unit(1, 2, 3, 4)), ssl_alignment(unit(1, 2, 3, 4)).tolist())
-    finally:
-        fused.installed.cache_clear()
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch itself, at first use
+def test_derivatives_are_carried_by_torch() -> None:
+    """In forward mode, which `requires_grad` does not tell of."""
+    views, along = unit(1, 3, 2, 4), unit(2, 3, 2, 4)
+    value, tangent = torch.func.jvp(ssl_alignment, (views,), (along,))
+    step = 1e-6
+    nearby = [_distance(views + sign * step * along) for sign in (1, -1)]
+    same(value, (-_distance(views)).tolist())
+    same(tangent, ((nearby[1] - nearby[0]) / (2 * step)).tolist())
+
+
+def _distance(views: Tensor) -> Tensor:
+    return (views[:, 0] - views[:, 1]).norm(dim=1)
+
+
+def test_many_views_lose_no_digits() -> None:
+    """Two thousand pairs of views, in single precision."""
+    views = unit(1, 3, 64, 64)
+    same(ssl_alignment(views.float()), ssl_alignment(views).tolist(), tolerance=5e-7)

@@ -20,7 +20,6 @@ from vestige.metrics import (
 )
 from vestige.metrics.multimem import Variant
 
-pytestmark = pytest.mark.usefixtures("way")
 NAMES = ("image", "text", "audio")
 some = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 10_000)

@@ -1,22 +1,17 @@
 """`pixels.Packing`, compiled: every pixel is read and written once. Needs Numba; imported where it is used."""
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from vestige.metrics.compiling import Compiled
 
 BYTE = np.uint32(255)
 GREEN, BLUE = np.uint32(8), np.uint32(16)  # bits below them in a word whose lowest byte is the first
 
 
-def compiled(loop: Callable[..., None]) -> Callable[..., Any]:
-    """The loop as machine code that threads can share, kept on disk where there is a place to write."""
-    try:
-        return numba.njit(loop, nogil=True, cache=True)
-    except RuntimeError:  # neither beside this file nor in the user's cache
-        return numba.njit(loop, nogil=True)
+compiled = partial(Compiled, nogil=True)  # threads share the pictures
 
 
 @compiled

@@ -6,11 +6,12 @@ Two forms that give the same bits: NumPy's, and loops compiled by Numba (`vestig
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vestige.metrics.compiling import usable
 
 
 class Packing(NamedTuple):
@@ -28,12 +29,10 @@ class Packing(NamedTuple):
 @cache
 def packing() -> Packing:
     """The faster of the two that can be had."""
-    if find_spec("numba") is None or sys.byteorder != "little":  # the loops shift bytes into words
+    if sys.byteorder != "little" or not usable():  # the loops shift bytes into words
         return BY_NUMPY
-    try:
-        from vestige.data.pixel_loops import pack, unpack
-    except ImportError:  # Numba is there and does not fit the rest; what needs no Numba gives the same
-        return BY_NUMPY
+    from vestige.data.pixel_loops import pack, unpack
+
     return Packing(pack, unpack)
 
 

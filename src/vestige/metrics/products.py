@@ -55,43 +55,43 @@ def products(
     vectors = [torch.stack([mean.vector for mean in own]) for own in means]
     if fused.applies([*(part.tensor for part in parts), *vectors], parts[0].dtype):
         flat, pairs = fused.products(sides, vectors, of_mean)
+        along = [list(found) for found in flat]
+        for found, own, side in zip(along, means, sides, strict=True):
+            _add_apart(found, own, side, of_mean)
         crossed = list(pairs) if each_pair else [pairs.sum(0)]
     else:
-        flat, crossed = _by_blocks(sides, vectors, each_pair, of_mean)
+        along, crossed = _by_blocks(sides, means, each_pair, of_mean)
     for part in parts:
         part.close()
-    along = [
-        [_with_apart(product, mean, side, of_mean) for product, mean in zip(found, own, strict=True)]
-        for found, own, side in zip(flat, means, sides, strict=True)
-    ]
     return Products(along, crossed)
 
 
 def _by_blocks(
-    sides: Sequence[Side], vectors: Sequence[Tensor], each_pair: bool, of_mean: bool
-) -> tuple[list[Tensor], list[Tensor]]:
-    """By modality [S, N], its products with S vectors; and [N] of the pairs, or of their sum."""
-    nothing = vectors[0].new_empty(0)
-    along = [[[nothing] for _ in own] for own in vectors]
+    sides: Sequence[Side], means: Sequence[Sequence[HeldoutMean]], each_pair: bool, of_mean: bool
+) -> tuple[list[list[Tensor]], list[Tensor]]:
+    """By modality and mean [N], and [N] of the pairs, or of their sum."""
+    nothing = means[0][0].vector.new_empty(0)
+    along = [[[nothing] for _ in own] for own in means]
     count = len(sides) * (len(sides) - 1) // 2 if each_pair else 1
     crossed = [[nothing] for _ in range(count)]
     tensors = [part.tensor for side in sides for part in side.parts()]
     for rows in blocks(len(tensors[0]), tensors):
         read = [side.read(rows) for side in sides]
-        for block, own, found in zip(read, vectors, along, strict=True):
-            x = block.mu() if of_mean else block.x
-            for vector, some in zip(own, found, strict=True):
-                some.append(torch.mv(x, vector))
-        for some, of_pair in zip(crossed, _crossed(read, each_pair), strict=True):
+        # A mean over views that is needed for the vectors serves the pairs too; else few views are crossed faster.
+        mu = [block.mu() for block in read] if of_mean or len(read) > 2 else None
+        for k, (own, found) in enumerate(zip(means, along, strict=True)):
+            x = mu[k] if of_mean and mu is not None else read[k].x
+            for mean, some in zip(own, found, strict=True):
+                some.append(sum((apart.along(x, rows) for apart in mean.apart), torch.mv(x, mean.vector)))
+        for some, of_pair in zip(crossed, _crossed(read, mu, each_pair), strict=True):
             some.append(of_pair)
-    return [torch.stack([torch.cat(some) for some in found]) for found in along], [torch.cat(c) for c in crossed]
+    return [[torch.cat(some) for some in found] for found in along], [torch.cat(some) for some in crossed]
 
 
-def _crossed(read: Sequence[Block], each_pair: bool) -> list[Tensor]:
+def _crossed(read: Sequence[Block], mu: Sequence[Tensor] | None, each_pair: bool) -> list[Tensor]:
     """[B] of every pair, or of their sum."""
-    if len(read) == 2:
+    if mu is None:
         return [read[0].crossed(read[1])]
-    mu = [block.mu() for block in read]
     if each_pair:
         return [torch.linalg.vecdot(a, b) for a, b in combinations(mu, 2)]
     # sum_(j<k) mu_j . mu_k, with n - 1 products: each with the sum of those after it.
@@ -102,13 +102,13 @@ def _crossed(read: Sequence[Block], each_pair: bool) -> list[Tensor]:
     return [total]
 
 
-def _with_apart(product: Tensor, mean: HeldoutMean, side: Side, of_mean: bool) -> Tensor:
-    """What single samples have beside the vector that all share."""
-    if not mean.apart:
-        return product
-    found = []
-    for rows in blocks(len(product), [side.own.tensor]):
-        block = side.again(rows)
-        x = block.mu() if of_mean else block.x
-        found.append(sum((own.along(x, rows) for own in mean.apart), product[rows]))
-    return torch.cat(found) if found else product
+def _add_apart(found: list[Tensor], means: Sequence[HeldoutMean], side: Side, of_mean: bool) -> None:
+    """To [N] of each mean, what single samples have beside the vector that all share."""
+    if not any(mean.apart for mean in means):
+        return
+    read = side.parts() if of_mean else [side.own]
+    for rows in blocks(len(side.own.tensor), [part.tensor for part in read]):
+        x = side.again(rows).mu() if of_mean else side.own.again(rows)
+        for some, mean in zip(found, means, strict=True):
+            for apart in mean.apart:
+                some[rows] += apart.along(x, rows)

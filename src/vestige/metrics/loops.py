@@ -1,19 +1,20 @@
 """Loops over rows, compiled: an embedding comes from memory once, and all that is wanted is taken while it is near.
 
-Needs Numba (`vestige[fast]`); imported where it is used. The loops write to arrays that are handed in, and return
+Needs Numba (`compiling.usable`); imported where it is used. The loops write to arrays that are handed in, and return
 nothing. Numba's threads share the rows by parts of `PART`; sums are taken within a row or a part, so that their bits do
 not depend on how many threads there are.
 
 Shapes: N samples, V views, d dimensions, S shared vectors, n modalities, P pairs of modalities.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from .compiling import Compiled
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
@@ -24,15 +25,8 @@ BLOCK = 16  # rows that are gone through again and again before the next: they s
 SUMS = {"reassoc", "contract", "nsz"}
 
 
-def compiled(loop: Callable[..., Any], *, parallel: bool = False) -> Callable[..., Any]:
-    """The loop as machine code, kept on disk for the next process where there is a place to write."""
-    try:
-        return numba.njit(loop, fastmath=SUMS, parallel=parallel, cache=True)
-    except RuntimeError:  # neither beside this file nor in the user's cache
-        return numba.njit(loop, fastmath=SUMS, parallel=parallel)
-
-
-shared = partial(compiled, parallel=True)
+compiled = numba.njit(fastmath=SUMS)  # what the loops call
+in_parallel = partial(Compiled, fastmath=SUMS, parallel=True)
 
 
 @compiled
@@ -45,7 +39,7 @@ def note_norms(first: int, last: int, x: Floats, norms: Floats) -> None:
         norms[i] = np.sqrt(square)
 
 
-@shared
+@in_parallel
 def sum_rows(x: Floats, present: NDArray[np.bool_], norms: Floats, totals: Floats) -> None:
     """`totals` [parts, d], the sums of the rows of x [N, d] by parts of `PART`, from zeros; and their `norms` [N].
 
@@ -122,7 +116,7 @@ def products_of_part(
                 pair += 1
 
 
-@shared
+@in_parallel
 def products(
     own: tuple[Floats, ...],
     drawn: tuple[Floats, ...],
@@ -151,7 +145,7 @@ def products(
         products_of_part(first, last, own, drawn, vectors, of_mean, norms, drawn_norms, along, crossed)
 
 
-@shared
+@in_parallel
 def pair_distances(views: Floats, anchor: Floats, norms: Floats, found: Floats) -> None:
     """`found` [N]: the mean distance between two of views [N, V, d], or of each to `anchor` [N, d]; `norms` [N, V].
 
@@ -160,7 +154,7 @@ def pair_distances(views: Floats, anchor: Floats, norms: Floats, found: Floats) 
     n, count, d = views.shape
     for part in numba.prange((n + PART - 1) // PART):
         for i in range(part * PART, min(part * PART + PART, n)):
-            total = views.dtype.type(0)
+            total = 0.0  # of as many as V (V - 1) / 2, in double precision
             for v in range(count):
                 square = views.dtype.type(0)
                 for k in range(d):
@@ -187,10 +181,10 @@ def ones(word: int) -> Any:
     x -= (x >> np.uint64(1)) & np.uint64(0x5555555555555555)
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@shared
+@in_parallel
 def unions(
     table: Integers, rows: Integers, offsets: Integers, wanted: Integers, correct: Integers, found: Integers
 ) -> None:
