@@ -37,7 +37,7 @@ from vestige.utility.unfit import Unfit
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "probe": ("probe", "layers", "seeds", "test_share", "lars", "seed"),
     "zero-shot": (),
-    "retrieval": ("k", "captions"),
+    "retrieval": ("k", "captions", "one_per_group"),
 }
 """What of `UtilityConfig` a task reads: others can change, and its figures stay."""
 
@@ -56,6 +56,8 @@ class EvaluateConfig:
     """Retrieval: rates of queries with a correct target among the k nearest."""
     captions: Literal["first", "all"] = "first"
     """Retrieval: the first caption of every sample, or all: any of them is correct for its sample."""
+    one_per_group: bool = False
+    """Retrieval: among the first sample of every group instead of all, where copies and series share their captions."""
     probe: Literal["exact", "lars"] = "exact"
     """exact: logistic regression, its penalty chosen on a part of the training part; lars: CLIPMem's schedule."""
     layers: str = "projector"
@@ -237,6 +239,7 @@ def _utility(config: EvaluateConfig) -> UtilityConfig:
     return UtilityConfig(
         k=ks,
         captions=config.captions,
+        one_per_group=config.one_per_group,
         probe=config.probe,
         layers=tuple(layers),
         seeds=config.seeds,

@@ -98,6 +98,20 @@ def test_a_pair_without_texts_uses_all_samples_that_have_it():
     assert found["A@1 image->audio"].n == len(both)
 
 
+def test_one_of_each_group_is_searched():
+    """The first that has what is searched: of some groups that is the second sample."""
+    found = figures("retrieval", config=UtilityConfig(k=(1, 3), one_per_group=True))
+    for measure, has in (
+        ("T@3 image->text", lambda s: bool(s.captions)),
+        ("A@1 image->audio", lambda s: AUDIO in s.media),
+    ):
+        first = list({s.group: s for s in reversed(SAMPLES) if has(s)}.values())
+        assert {int(s.key) % 2 for s in first} == {0, 1}
+        alone = figures("retrieval", SampleList(first))[measure]
+        assert (found[measure].value, found[measure].n) == (alone.value, len(first))
+        assert found[measure].chance == alone.chance
+
+
 def test_zero_shot_is_its_definition():
     names = {"a": ("first thing",), "b": ("second", "B")}
     found = figures("zero-shot", prompts=Prompts(names=names))

@@ -118,6 +118,9 @@ def _figures(job: Job, captions: _Captions, stores: Mapping[Modality, EmbeddingS
         for row, key in enumerate(facts.keys)
         if {*queries, target} <= facts.modalities[row] and all(key in place for place in places.values())
     ]
+    if job.config.one_per_group:
+        first = {facts.groups[row]: row for row in reversed(rows)}
+        rows = sorted(first.values())
     if not rows:
         return []
     asked = _side(captions, stores, rows, queries, against=(target,))

@@ -20,6 +20,8 @@ class UtilityConfig:
     """Retrieval: rates of queries with a correct target among the k nearest."""
     captions: Literal["first", "all"] = "first"
     """Retrieval: the first caption of every sample, or all: any of them is correct for its sample."""
+    one_per_group: bool = False
+    """Retrieval: among the first sample of every group that has what is searched, instead of all."""
     probe: Literal["exact", "lars"] = "exact"
     """exact: logistic regression by L-BFGS, its penalty chosen on a part of the training part; lars: the schedule of
     CLIPMem."""
