@@ -1,5 +1,8 @@
 """When compiled loops are used, and that they give the same bits on any number of threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +74,32 @@ def test_threads_do_not_change_the_bits(calls: list[str]) -> None:
     torch.set_num_threads(2)
     for one, two in zip(alone, compute(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_the_threads_of_torch_stay_as_they_were() -> None:
+    """In a process of its own: Numba starts its threads once, and with them sets the number of OpenMP's."""
+    code = """
+import torch
+from vestige.metrics import fused, ssl_alignment
+views = torch.nn.functional.normalize(torch.ones(600, 2, 8), dim=2)
+for asked in (1, 2, 1):
+    torch.set_num_threads(asked)
+    fused.LEAST_BYTES = 0
+    ssl_alignment(views)
+    assert torch.get_num_threads() == asked, (torch.get_num_threads(), asked)
+"""
+    for threads in ("1", "2"):
+        first = f"import torch; assert torch.get_num_threads() == {threads}\n"
+        untouched = first + code.split("for asked")[0] + "fused.LEAST_BYTES = 0; ssl_alignment(views)\n" + first
+        for script in (untouched, code):
+            done = subprocess.run(
+                [sys.executable, "-c", script],
+                env={**os.environ, "OMP_NUM_THREADS": threads},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
 
 
 def test_same_as_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:

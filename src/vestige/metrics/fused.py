@@ -43,14 +43,18 @@ def in_threads(loop: Compiled, *arguments: Any) -> None:
     """Runs one of `loops` with as many threads as torch has."""
     import numba
 
+    threads = torch.get_num_threads()
     with _one_at_a_time:  # not all kinds of threads Numba may have bear two callers
         before = numba.get_num_threads()
         at_most = numba.config.NUMBA_NUM_THREADS  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
-        numba.set_num_threads(min(torch.get_num_threads(), at_most))
+        numba.set_num_threads(min(threads, at_most))
         try:
             loop(*arguments)
         finally:
             numba.set_num_threads(before)
+            # Numba's threads may be those of torch's OpenMP: starting them sets their number, and with it torch's bits.
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 def sum_of_rows(noted: Noted, present: Tensor | None) -> Tensor:
