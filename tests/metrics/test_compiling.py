@@ -56,7 +56,8 @@ def test_a_damaged_cache_is_left_aside(tmp_path, monkeypatch: pytest.MonkeyPatch
     assert kept
     for file in kept:
         file.write_bytes(file.read_bytes()[:20])
-    Compiled(double)(numbers)
+    with pytest.warns(RuntimeWarning, match="double was compiled for this process alone"):
+        Compiled(double)(numbers)
     assert numbers.tolist() == [4, 4, 4]
 
     def nowhere(*arguments, cache: bool = False, **options):
@@ -68,6 +69,22 @@ def test_a_damaged_cache_is_left_aside(tmp_path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(numba, "njit", nowhere)
     Compiled(double)(numbers)
     assert numbers.tolist() == [8, 8, 8]
+
+
+def test_what_ran_out_of_memory_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have added to its arguments."""
+    pytest.importorskip("numba")
+    ran = []
+
+    def starved(*arguments) -> None:
+        ran.append(arguments)
+        raise MemoryError
+
+    function = Compiled(double)
+    monkeypatch.setattr(function, "_run", starved)
+    with pytest.raises(MemoryError):
+        function(np.ones(3))
+    assert len(ran) == 1
 
 
 def test_what_a_function_raises_comes_through() -> None:

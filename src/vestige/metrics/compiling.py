@@ -1,7 +1,7 @@
 """Numba, which is optional (`vestige[fast]`): whether it can be used, and functions compiled by it.
 
 It may be missing, be of another NumPy's time, lack a library, or be switched off; its files on disk may be damaged, or
-have no place. None of that is worth more than time: without it, torch and NumPy compute the same.
+have no place. None of that is worth more than time: without it, torch and NumPy compute the same but for the last bits.
 """
 
 import os
@@ -47,12 +47,20 @@ class Compiled:
             self._run, self._again = self._again(), None
 
     def __call__(self, *arguments: Any) -> None:
-        """Runs it; all results are written to arguments."""
+        """Runs it; all results are written to arguments.
+
+        Raises:
+            Exception: what compiling raises without the cache too, and lack of memory.
+        """
         try:
             self._run(*arguments)
-        except Exception:
-            # Files of the cache that cannot be read or written, as on a full disk; anything else comes again.
+        except MemoryError:  # of the function, which may have written already: twice would not be the same
+            raise
+        except Exception as error:
+            # Before it ran: files of the cache that cannot be read or written, as on a full disk; the rest comes again.
             if self._again is None:
                 raise
             self._run, self._again = self._again(), None
             self._run(*arguments)
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"{self.name} was compiled for this process alone: {reason}", RuntimeWarning, stacklevel=2)

@@ -95,7 +95,7 @@ def products_of_part(
     along: tuple[Floats, ...],
     crossed: Floats,
 ) -> None:
-    """`products` of the rows `first` to `last`."""
+    """`products` of the rows `first` to `last`: apart from the parallel loop, in which the same lines take longer."""
     n = len(own)
     mu = np.empty((n, BLOCK, own[0].shape[1]), own[0].dtype)
     for start in range(first, last, BLOCK):
