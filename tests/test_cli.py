@@ -288,6 +288,20 @@ def test_a_fault_of_ours_is_one_line_too(written, tmp_path, capsys, monkeypatch)
         cli.main(["run", str(written), "--out", str(tmp_path / "run")])
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_batch_that_does_not_fit_is_no_fault_of_ours(written, tmp_path, capsys, monkeypatch, wrapped):
+    def large(*_, **__):
+        if not wrapped:
+            torch.empty(1 << 50)
+        try:
+            torch.empty(1 << 50)
+        except RuntimeError as error:
+            raise TypeError("somewhere else") from error
+
+    monkeypatch.setattr("vestige.training.job.train_block", large)
+    assert "out of memory: lower the batch size" in refused(capsys, "run", written, "--out", tmp_path / "run")
+
+
 def test_files_that_are_not_what_they_should_be(written, tmp_path, capsys):
     run = tmp_path / "run"
     assert cli.main(["run", str(written), "--out", str(run)]) == 0

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from vestige.errors import VestigeError
 from vestige.progress import say
+from vestige.shortage import shortage
 from vestige.verbs import VERBS
 
 DEBUG = "VESTIGE_DEBUG"
@@ -35,24 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The metrics and pyarrow say what is wrong with a tensor or a file in the one line of a ValueError.
     except (VestigeError, ValueError) as error:
         return _refuse(" ".join(str(error).split()))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f" for {error.filename}" if error.filename else ""
-            return _refuse(f"no space left on the disk{where}: free some and give the same command again to go on")
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return _refuse(f"{error.strerror}: {error.filename}: name another place with --out")
-        return _refuse(" ".join(str(error).split()))
-    except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" in str(error):
-            return _refuse("no space left on the disk: free some and give the same command again to go on")
-        return _refuse(f"a file of tensors cannot be read or written: {error}")
-    except MemoryError:
-        return _refuse("out of memory: lower the batch size, or choose a smaller model")
     except KeyboardInterrupt:
         say("")
         say("stopped: give the same command again to go on from here")
         return 130
     except Exception as error:
+        if lacking := shortage(error):
+            return _refuse(lacking)
+        if isinstance(error, OSError):
+            if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+                return _refuse(f"{error.strerror}: {error.filename}: name another place with --out")
+            return _refuse(" ".join(str(error).split()))
+        if isinstance(error, SafetensorError):
+            return _refuse(f"a file of tensors cannot be read or written: {error}")
         # A fault of ours: one line for the user, and the way to what a report of it needs.
         if os.environ.get(DEBUG):
             raise

@@ -1,5 +1,6 @@
 """Data sets in Hugging Face's formats, written with its own library."""
 
+import errno
 import io
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from archives import picture
 from vestige.data import open_source
 from vestige.errors import VestigeError
 from vestige.samples import Modality
+from vestige.shortage import shortage
 
 datasets = pytest.importorskip("datasets")
 
@@ -152,3 +154,15 @@ def test_no_code_of_a_data_set_is_run(tmp_path):
     with pytest.raises(VestigeError, match="cannot be read"):
         open_source(f"hf:{folder}")
     assert not ran.exists()
+
+
+def test_a_full_disk_is_not_called_unreadable(tmp_path, monkeypatch):
+    made().to_parquet(tmp_path / "train-00000-of-00001.parquet")
+
+    def full(*_, **__):
+        raise datasets.exceptions.DatasetGenerationError("generating") from OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(datasets.DatasetBuilder, "download_and_prepare", full)
+    with pytest.raises(datasets.exceptions.DatasetGenerationError) as raised:
+        open_source(f"hf:{tmp_path}")
+    assert (shortage(raised.value) or "").startswith("no space left")

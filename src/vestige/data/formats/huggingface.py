@@ -11,6 +11,7 @@ from typing import Any
 from vestige.data.formats.columns import choose
 from vestige.errors import VestigeError
 from vestige.samples import Modality
+from vestige.shortage import shortage
 
 READERS = frozenset({"parquet", "arrow", "json", "csv", "text", "imagefolder", "audiofolder", "videofolder"})
 
@@ -48,6 +49,8 @@ def load(path: Path, split: str, config: str, name: str) -> Any:
         raise
     # Whatever goes wrong in there (network, cache, configuration, damaged files) has an exception of its own.
     except Exception as error:
+        if shortage(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         if path.exists():
             raise VestigeError(f"{name}: cannot be read: {reason}") from error

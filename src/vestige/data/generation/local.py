@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vestige.errors import VestigeError
 from vestige.files import digest
+from vestige.shortage import shortage
 
 SAFE = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
 """Arguments of `from_pretrained` for models: nothing fetched, no code of the folder, no pickle."""
@@ -54,5 +55,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise
     # Libraries raise whatever they stumble on: missing files, names of classes, shapes of tensors.
     except Exception as error:
+        if shortage(error):
+            raise
         line = " ".join(str(error).split())
         raise VestigeError(f"{what}: {path}: cannot be read: {type(error).__name__}: {line[:300]}") from error
