@@ -82,6 +82,24 @@ def test_retrieval_of_the_held_out():
     assert held_out_retrieval(Heldout(["a"], {"f": {"image": eye[:1]}}), ["w"]) is None
 
 
+def test_texts_that_a_model_cannot_tell_apart_are_equally_correct():
+    """The two Rs have one embedding: as different texts they would tie, and neither picture would find its own."""
+    pictures = torch.eye(3)
+    shards = {"f": {"image": pictures, "text": pictures[[0, 0, 2]]}}
+    keys = list("abc")
+    told = held_out_retrieval(Heldout(keys, shards), ["The letter R.", "the  letter r.", "A mouse."])
+    assert told is not None
+    assert told["models"]["f"]["T@1"] == pytest.approx(2 / 3)
+    assert told["chance"]["T@1"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
+    apart = held_out_retrieval(Heldout(keys, shards), ["The letter R.", "the letter S.", "A mouse."])
+    assert apart is not None
+    assert apart["models"]["f"]["T@1"] == pytest.approx(1 / 3)
+    # No words, no identity: spaces are no caption.
+    blank = held_out_retrieval(Heldout(keys, shards), ["", " ", "A mouse."])
+    assert blank is not None
+    assert blank["chance"]["T@1"] == pytest.approx(1 / 3)
+
+
 def test_a_group_that_outweighs_the_others_is_told():
     """A fifth of the candidates in one group is borne, more is not; a few candidates are warned of as few alone."""
 

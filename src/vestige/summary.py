@@ -15,7 +15,7 @@ from vestige.designs import Role
 from vestige.metrics import auc, grouped_mean_interval
 from vestige.samples import Modality
 from vestige.scores import LEAST_NULL
-from vestige.utility.retrieval import chance, retrieval
+from vestige.utility.retrieval import chance, retrieval, text_identity
 
 KS = (1, 5, 10)
 FALSE_DISCOVERY_RATE = 0.05
@@ -121,7 +121,7 @@ def _memorized(q_values: Tensor) -> dict[str, Any] | None:
 
 
 def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, Any] | None:
-    """R@k in both directions for a pair of modalities; equal captions are equally correct.
+    """R@k in both directions for a pair of modalities; equal captions (`text_identity`) are equally correct.
 
     For pictures and texts T@k is the rate of captions found by their pictures, and I@k of pictures by their captions.
     For other models the pair is the first that all embed and some sample has, texts preferred, and `pair` names it; the
@@ -147,7 +147,7 @@ def held_out_retrieval(heldout: Heldout, captions: Sequence[str]) -> dict[str, A
         return None
     (a, b), both = found, having(found)
     # A sample without a caption is equal to itself alone.
-    names = [caption or f"\0{row}" for row, caption in enumerate(captions)]
+    names = [text_identity(caption) or f"\0{row}" for row, caption in enumerate(captions)]
     identity = torch.from_numpy(np.unique(np.array(names, dtype=object), return_inverse=True)[1])[both]
 
     def rates(shard) -> dict[str, float]:

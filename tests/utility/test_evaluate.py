@@ -1,5 +1,7 @@
 """Tasks on sources whose embeddings are known, against literal definitions; what they leave out and refuse."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -69,6 +71,25 @@ def test_retrieval_of_captions_and_pictures(captions):
     guess = mean([sum(row) / len(texts) for row in of_texts])
     assert found["T@1 image->text"].chance == pytest.approx(guess, abs=1e-9)
     assert len(found) == 4
+
+
+@pytest.mark.parametrize(("captions", "texts"), [("first", 2), ("all", 3)])
+def test_captions_that_differ_in_case_and_spaces_are_one_text(captions, texts):
+    """Their embeddings are equal in this model: as different texts they would tie, and the rate would be 0."""
+
+    class Lower(StandIn):
+        def prepare(self, sample, view):
+            read = tuple(" ".join(words.lower().split()) for words in sample.captions)
+            return super().prepare(replace(sample, captions=read), view)
+
+    written = [("A cat.", "a  CAT.", "it sleeps"), ("a cat.",)]
+    source = SampleList([Sample(f"{n}", f"{n}", {IMAGE: draw(n, 8)[0]}, own) for n, own in enumerate(written)])
+    options = {"encoder": Lower((IMAGE, TEXT)), "config": UtilityConfig(k=(1,), captions=captions)}
+    found = figures("retrieval", source, **options)
+    assert found["I@1 text->image"].n == texts
+    assert found["T@1 image->text"].chance == pytest.approx(1 if captions == "first" else (1 + 2 / 3) / 2)
+    if captions == "first":
+        assert found["T@1 image->text"].value == 1
 
 
 def test_fused_queries_are_normalised_sums():

@@ -5,9 +5,10 @@
 T@k is the rate of texts found, I@k of images, A@k and V@k of sounds and films. A query may be fused: the normalised sum
 of unit embeddings of several modalities (MultiMem, Wang et al., 2026, Table 3: T@5 of audio and image).
 
-A target is correct for a query where they share an identity, such as the text of a caption: an image has the identities
-of all its captions, a caption its own; so any of the captions of an image is correct, and any image of a caption's
-words. A tie with a wrong target counts against the model: embeddings that have all collapsed into one retrieve nothing.
+A target is correct for a query where they share an identity, such as the text of a caption (`text_identity`): an image
+has the identities of all its captions, a caption its own; so any of the captions of an image is correct, and any image
+of a caption's words. A tie with a wrong target counts against the model: embeddings that have all collapsed into one
+retrieve nothing.
 
 Shapes: N queries, M targets, d dimensions.
 """
@@ -22,6 +23,15 @@ from vestige.metrics import LabelSets, checks
 
 # Similarities held at a time; a chunk of queries against all targets.
 CELLS = 4_000_000
+
+
+def text_identity(text: str) -> str:
+    """A text as most tokenizers see it, CLIP's among them: without case, and with one space between words.
+
+    Texts that a model cannot tell apart have one embedding, and a tie counts against it: as different identities, none
+    of them could ever be found.
+    """
+    return " ".join(text.lower().split())
 
 
 def retrieval(query: Tensor, target: Tensor, identity: Tensor, ks: Sequence[int]) -> dict[int, float]:

@@ -15,7 +15,7 @@ from vestige.utility.embedded import places_of, tensor_of
 from vestige.utility.facts import Facts
 from vestige.utility.figures import Figure
 from vestige.utility.job import Found, Job
-from vestige.utility.retrieval import chance_of, correct_counts, fused, retrieval_ranks
+from vestige.utility.retrieval import chance_of, correct_counts, fused, retrieval_ranks, text_identity
 from vestige.utility.shares import share
 from vestige.utility.unfit import Unfit
 
@@ -88,16 +88,24 @@ class _Captions:
 
     def __init__(self, facts: Facts, *, every: bool) -> None:
         self.facts = facts
-        own = [tuple(dict.fromkeys(texts if every else texts[:1])) for texts in facts.captions]
+        own = [_different(texts if every else texts[:1]) for texts in facts.captions]
         self.keys = [
             tuple(f"{key}/{at}" for at in range(len(texts))) for key, texts in zip(facts.keys, own, strict=True)
         ]
         self.texts = dict(zip(chain(*self.keys), chain(*own), strict=True))
         number: dict[str, int] = {}
-        known = [[number.setdefault(text, len(number)) for text in texts] for texts in own]
+        known = [[number.setdefault(text_identity(text), len(number)) for text in texts] for texts in own]
         # A sample without a caption is equal to itself alone.
         self.identities = [ids or [len(number) + row] for row, ids in enumerate(known)]
         self.count = len(number) + len(own)
+
+
+def _different(texts: Sequence[str]) -> tuple[str, ...]:
+    """The first text of every identity."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(text_identity(text), text)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
