@@ -87,6 +87,23 @@ def test_matched_models_see_the_same_shared_batches(data):
         assert sorted(first) == np.flatnonzero(row).tolist()
 
 
+def test_one_model_gets_what_was_drawn_without_a_copy(data):
+    """The same samples and views as in a pair of which it is one half, in the order of its slots."""
+    examples, design = data
+    alone, pair = (
+        list(epoch_batches(slots, examples, View(3, 1), 16, Contrastive()))
+        for slots in (design.slots()[:1], design.slots())
+    )
+    for one, two in zip(alone, pair, strict=True):
+        (drawn,), (share,) = one.views, one.shares
+        assert drawn.rows(share.drawn) is drawn
+        other = two.views[0].rows(two.shares[0].drawn)
+        assert torch.equal(drawn.positions, share.rows.positions)
+        assert torch.equal(drawn.positions, other.positions)
+        assert torch.equal(drawn.tensors[Modality.IMAGE], other.tensors[Modality.IMAGE])
+        assert torch.equal(drawn.tensors[Modality.TEXT], other.tensors[Modality.TEXT])
+
+
 def test_processes_part_a_batch_and_leave_nothing_out(data):
     """What three processes draw is, in the order of their ranks, the batch of one."""
     examples, design = data

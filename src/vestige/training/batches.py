@@ -80,11 +80,14 @@ def epoch_batches(
 
     def prepare(part: NDArray[np.int64]) -> Batch:
         taken = [slots[:, own] for own in np.array_split(part, processes)]
-        positions = np.unique(taken[rank][taken[rank] >= 0])
+        seen = taken[rank][taken[rank] >= 0]
+        # What one model sees is drawn in its order: nothing has to be put into it afterwards.
+        positions = seen if len(slots) == 1 else np.unique(seen)
+        places = positions.argsort()
         shares = []
         for model in range(len(slots)):
             parts = [own[model][own[model] >= 0] for own in taken]
-            drawn = torch.from_numpy(np.searchsorted(positions, parts[rank]))
+            drawn = torch.from_numpy(places[np.searchsorted(positions, parts[rank], sorter=places)])
             filled = torch.from_numpy(np.flatnonzero(slots[model, part] >= 0))
             rows = replace(examples.rows(np.concatenate(parts)), slots=filled, slot_count=len(part))
             shares.append(Share(rows, [len(own) for own in parts], drawn))

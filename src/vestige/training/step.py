@@ -91,16 +91,26 @@ class Gradients:
         whole = start == 0 and stop == work.counts[self.team.rank]
         views = work.views if whole else [view.rows(rows) for view in work.views]
         # The same draws the second time a chunk goes through the model.
-        torch.manual_seed(work.seed + start)
+        self._seed(work.seed + start)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bfloat16):
             found = self.objective.features(model, views, self.device)
         return {name: feature.float() for name, feature in found.items()}
 
     def _backward(self, model: nn.Module, features: Features, work: Work) -> float:
-        torch.manual_seed(work.seed)
+        self._seed(work.seed)
         loss = self.objective.loss(model, features, work.rows)
         loss.backward()
         return loss.item()
+
+    def _seed(self, seed: int) -> None:
+        """What `torch.manual_seed` does; for a processor without the rest of it, which takes a percent of a step.
+
+        It notes for every kind of device that is not in use where in the code it was called from.
+        """
+        if torch.device(self.device).type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def _places(self, work: Work, names: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
         """Where the rows of every process lie in each feature: (start, stop) by rank."""
