@@ -5,14 +5,15 @@ The same pictures and names (twemoji), model, batch size, precision and threads 
 - `bare`: an eager loop of forward, loss, backward and step over tensors that lie in memory: the floor;
 - `compiled`: the same with `torch.compile` (its own time beside it);
 - `one`: Vestige training one model, with views, logs and kept states;
+- `alternating`: the same, each step followed by one of the bare loop in the same process;
 - `pair`: Vestige training two matched models in step: samples per second and model;
 - `regrouped`: a pair of the design `roles` that is scored and regrouped after every epoch (figures: `EVERY`);
 - `processes`: one model trained by two processes under torchrun, which share the threads and every batch;
 - `open_clip`: `open_clip_train`, run once; a pair is two runs, so its rate for each model is half.
 
 Each is a process of its own, so that its memory is its own, and runs the bare loop before and after: processors are
-shared with others and slow down for minutes, so rates are compared with the floor of the same minute. Rounds repeat
-all ways in turn. Rates leave out the first epoch (caches, allocation).
+shared with others and slow down for minutes, so rates are compared with the floor of the same minute (`alternating`: of
+the same second). Rounds repeat all ways in turn. Rates leave out the first epoch (caches, allocation).
 """
 
 import argparse
@@ -47,6 +48,7 @@ from vestige.models import openclip
 from vestige.models.architectures import architecture
 from vestige.models.blueprint import Blueprint
 from vestige.samples import Modality
+from vestige.training.batches import batch_count
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import train_block, trainable
 from vestige.training.mitigations.config import MitigationConfig
@@ -55,7 +57,7 @@ from vestige.training.objectives import Contrastive
 from vestige.training.steering import Place, Steering
 from vestige.training.team import launched
 
-WAYS = ("compiled", "one", "pair", "regrouped", "processes", "open_clip")
+WAYS = ("compiled", "one", "alternating", "pair", "regrouped", "processes", "open_clip")
 # Epochs between two scorings whose cost is reported (the paper's).
 EVERY = 10
 # Steps before the clock of the bare loops starts.
@@ -129,10 +131,13 @@ def compiled(chosen: argparse.Namespace) -> dict[str, float]:
     return {"warm": loop.warm(), "rate": loop.rate()}
 
 
-def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> dict[str, float]:
+def ours(
+    chosen: argparse.Namespace, *, models: int, regroup: bool = False, beside: Bare | None = None
+) -> dict[str, float]:
     """Samples per second and model of `train_block`, from the end of the first epoch on.
 
-    A pair sees the same samples; a regrouped one a tenth of them each to itself, and another tenth is held out.
+    A pair sees the same samples; a regrouped one a tenth of them each to itself, and another tenth is held out. With a
+    bare loop `beside`, which has a step after every one of these, the rate of that is `bare`.
     """
     config = TrainingConfig(epochs=chosen.epochs + 1, batch_size=chosen.batch, precision=chosen.precision)
     team = launched("cpu")
@@ -154,6 +159,7 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             mitigations=MitigationConfig(regroup_every=1 if regroup else None),
             heldout=heldout,
             place=Place(folder / "log.jsonl", 0, lambda epoch: None),
+            beside=beside,
         )
         train_block(
             {f"m{n}": openclip.build(architecture(chosen.model), seed=0) for n in range(models)},
@@ -167,20 +173,35 @@ def ours(chosen: argparse.Namespace, *, models: int, regroup: bool = False) -> d
             team=team,
             steering=steering,
         )
-        found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / (steering.ends[-1] - steering.ends[0]))}
+        other = steering.besides[-1] - steering.besides[0]
+        seconds = steering.ends[-1] - steering.ends[0] - other
+        found = {"rate": float(chosen.epochs * (slots[0] >= 0).sum() * models / seconds)}
+        if beside is not None:
+            found["bare"] = chosen.epochs * batch_count(slots, chosen.batch) * chosen.batch / other
         return found | (overheads(folder / "log.jsonl") if regroup else {})
 
 
 class Timed(Steering):
-    """Notes when epochs end, whatever else it does."""
+    """Notes when epochs end, whatever else it does, and how long a loop beside it has taken until then."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, beside: Bare | None, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.ends: list[float] = []
+        self.besides: list[float] = []
+        self._beside, self._taken, self._steps = beside, 0.0, 0
+
+    def noted(self, name: str, seconds: float) -> None:
+        super().noted(name, seconds)
+        if self._beside is not None:
+            start = time.perf_counter()
+            self._beside.step(self._steps)
+            self._steps += 1
+            self._taken += time.perf_counter() - start
 
     def after_epoch(self, epoch: int, models: Mapping[str, nn.Module], device: str) -> dict[str, dict[str, float]]:
         figures = super().after_epoch(epoch, models, device)
         self.ends.append(time.perf_counter())
+        self.besides.append(self._taken)
         return figures
 
 
@@ -256,6 +277,8 @@ def measure(way: str, chosen: argparse.Namespace) -> dict[str, float]:
     match way:
         case "compiled":
             found = compiled(chosen)
+        case "alternating":
+            found = ours(chosen, models=1, beside=bare)
         case "one" | "pair" | "regrouped":
             found = ours(chosen, models=1 if way == "one" else 2, regroup=way == "regrouped")
         case "processes":
@@ -265,7 +288,7 @@ def measure(way: str, chosen: argparse.Namespace) -> dict[str, float]:
     floor.append(bare.rate())
     # Of several processes, the largest.
     who = resource.RUSAGE_CHILDREN if way in ("processes", "open_clip") else resource.RUSAGE_SELF
-    return found | {"bare": sum(floor) / 2, "memory": resource.getrusage(who).ru_maxrss * 1024 / 1e9}
+    return {"bare": sum(floor) / 2} | found | {"memory": resource.getrusage(who).ru_maxrss * 1024 / 1e9}
 
 
 def settings(chosen: argparse.Namespace) -> list[str]:
