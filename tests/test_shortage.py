@@ -51,6 +51,12 @@ def test_causes_count():
     assert shortage(outer) == "no space left on the disk: free some and give the same command again to go on"
 
 
+def test_an_exception_that_is_its_own_cause_ends():
+    error = RuntimeError("round")
+    error.__cause__ = error
+    assert shortage(error) is None
+
+
 @pytest.mark.parametrize("error", [ValueError("memory"), FileNotFoundError(errno.ENOENT, "none", "x"), RuntimeError()])
 def test_other_errors_are_none(error):
     assert shortage(error) is None

@@ -14,8 +14,7 @@ def shortage(error: BaseException) -> str | None:
     Args:
         error: looked at together with its causes, for libraries wrap what they catch.
     """
-    reason: BaseException | None = error
-    while reason is not None:
+    for reason in _with_causes(error):
         said = str(reason)
         if isinstance(reason, OSError) and reason.errno in FULL:
             where = f" for {reason.filename}" if reason.filename else ""
@@ -25,5 +24,14 @@ def shortage(error: BaseException) -> str | None:
             return "no space left on the disk: free some and give the same command again to go on"
         if isinstance(reason, MemoryError) or type(reason).__name__ in DEVICES or any(a in said for a in ALLOCATORS):
             return "out of memory: lower the batch size, or choose a smaller model"
-        reason = reason.__cause__
     return None
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    reason: BaseException | None = error
+    # An exception can be made its own cause.
+    while reason is not None and reason not in found:
+        found.append(reason)
+        reason = reason.__cause__
+    return found
