@@ -20,6 +20,8 @@ from vestige.runs import execute
 from vestige.samples import Modality
 from vestige.training.config import TrainingConfig
 from vestige.training.loop import trainable
+from vestige.training.mitigations.noise import EmbeddingNoise, Noisy
+from vestige.training.mitigations.notes import Notes
 from vestige.training.objectives import Captioning, Contrastive, PairwiseContrastive, Sigmoid
 from vestige.training.step import Gradients, Work
 from vestige.training.team import Team
@@ -66,12 +68,16 @@ def coca(small_model):
 
 
 @pytest.mark.parametrize("chunk", [5, 12, 100])
-@pytest.mark.parametrize("name", ["clip", "siglip", "coca"])
+@pytest.mark.parametrize("name", ["clip", "siglip", "coca", "noisy"])
 def test_chunks_give_the_gradients_of_the_whole(small_model, name, chunk):
     if name == "coca":
         objective, model = Captioning(), coca(small_model)
     elif name == "siglip":
         objective, model = Sigmoid(), openclip.build(described(small_model, init_logit_bias=-10.0), seed=2)
+    elif name == "noisy":
+        # The noise is drawn with the loss, of the whole batch.
+        objective = Noisy(Contrastive(), {Modality.TEXT: EmbeddingNoise(0.5)}, Notes())
+        model = openclip.build(described(small_model), seed=2)
     else:
         objective, model = Contrastive(), openclip.build(described(small_model), seed=2)
     work = work_of(pictures_and_texts())
