@@ -3,9 +3,10 @@
 import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# As libraries written in Rust say it, whose exceptions have no number.
+FULL_IN_RUST = f"(os error {errno.ENOSPC})"
 # PyTorch has an exception of its own for devices, and none for processors.
-ALLOCATORS = ("DefaultCPUAllocator: ",)
-DEVICES = ("OutOfMemoryError",)
+DEVICE, PROCESSOR = "OutOfMemoryError", "DefaultCPUAllocator: "
 
 
 def shortage(error: BaseException) -> str | None:
@@ -15,14 +16,11 @@ def shortage(error: BaseException) -> str | None:
         error: looked at together with its causes, for libraries wrap what they catch.
     """
     for reason in _with_causes(error):
-        said = str(reason)
-        if isinstance(reason, OSError) and reason.errno in FULL:
-            where = f" for {reason.filename}" if reason.filename else ""
+        if (isinstance(reason, OSError) and reason.errno in FULL) or FULL_IN_RUST in str(reason):
+            name = getattr(reason, "filename", None)
+            where = f" for {name}" if name else ""
             return f"no space left on the disk{where}: free some and give the same command again to go on"
-        # Written in Rust, where an exception has no number.
-        if f"(os error {errno.ENOSPC})" in said:
-            return "no space left on the disk: free some and give the same command again to go on"
-        if isinstance(reason, MemoryError) or type(reason).__name__ in DEVICES or any(a in said for a in ALLOCATORS):
+        if isinstance(reason, MemoryError) or type(reason).__name__ == DEVICE or PROCESSOR in str(reason):
             return "out of memory: lower the batch size, or choose a smaller model"
     return None
 
